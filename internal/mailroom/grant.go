@@ -1,0 +1,60 @@
+package mailroom
+
+import "time"
+
+// Grant is consent as the provider recorded it. It holds no token in clear.
+type Grant struct {
+	ID, OrgID, MailboxID, ProviderID string
+	Subject                          string   // provider's key of the person: tid/oid, or sub
+	Account                          string   // address or name of the account that granted
+	TenantID                         string   // Microsoft tid, "" elsewhere
+	Scopes                           []string // given, which may be fewer than asked
+	GrantedBy                        string   // user id
+	GrantedAt                        time.Time
+	RefreshedAt                      time.Time
+	ExpiresAt                        time.Time // of the access token
+	Version                          int64     // grows with each stored token
+}
+
+// Sealed is a secret at rest: ciphertext and the name of the key that opens it.
+type Sealed struct {
+	KeyID string
+	Data  []byte
+}
+
+// GrantSecrets are the sealed parts of a grant.
+type GrantSecrets struct {
+	Access, Refresh Sealed
+}
+
+// AuthRequest is a grant that has been begun and not finished: what the
+// callback must match (RFC 9700 §4.7). It is single use.
+type AuthRequest struct {
+	StateHash  string // SHA-256 of the state parameter, hex
+	Binding    string // ties it to the browser session that began it
+	OrgID      string
+	UserID     string
+	MailboxID  string
+	ProviderID string
+	Verifier   Sealed // PKCE code verifier (RFC 7636)
+	Nonce      string
+	Forced     bool // consent was asked for explicitly, because no refresh token came
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+}
+
+// GrantOutcome is what the callback of a grant ended in, for the page that says so.
+type GrantOutcome struct {
+	MailboxID string
+	// Again is a URL to send the browser to once more (Google gave no refresh
+	// token: ask with prompt=consent); "" otherwise.
+	Again string
+	Grant Grant
+}
+
+// RevokeOutcome says what revoking did, honestly.
+type RevokeOutcome struct {
+	ProviderRevoked bool   // the provider confirmed
+	ProviderFailed  bool   // it has a revocation endpoint, which failed
+	RevokePage      string // where the person can finish by hand, "" if nothing remains
+}

@@ -1,0 +1,54 @@
+package mailroom
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"time"
+)
+
+// ID prefixes, one per kind of row.
+const (
+	PrefixOrganization = "org"
+	PrefixUser         = "usr"
+	PrefixMailbox      = "mbx"
+	PrefixGrant        = "gra"
+	PrefixMapping      = "map"
+	PrefixMessage      = "msg"
+	PrefixPlacement    = "plc"
+	PrefixOTYSFolder   = "ofo"
+	PrefixPerson       = "per"
+	PrefixRun          = "run"
+	PrefixAudit        = "aud"
+	PrefixQuarantine   = "qua"
+)
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID returns a new identifier "prefix_…": 48 bits of milliseconds, so that
+// ids sort by time of making, then 72 random bits.
+func NewID(prefix string) string {
+	var b [15]byte
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli()))
+	copy(b[:6], ms[2:])
+	rand.Read(b[6:])
+	return prefix + "_" + idEncoding.EncodeToString(b[:])
+}
+
+// Micros is a time as the store keeps it: UTC microseconds since 1970, 0 for
+// the zero time.
+func Micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// FromMicros is the inverse of Micros.
+func FromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
