@@ -3,6 +3,63 @@
 // one transaction.
 //
 // It knows no HTTP, no SQL, no IMAP and no OAuth: those doors are the small
-// interfaces below, plugged in by app. Everything that belongs to somebody else
-// is NotFound.
+// interfaces in doors.go, plugged in by app. Everything that belongs to
+// somebody else is NotFound.
 package portal
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// Deps are the doors and facts that a Portal needs.
+type Deps struct {
+	Store     Store
+	Consent   Consent
+	Providers mailroom.Providers
+	// LiveFolders asks the mailbox's server for its folders.
+	LiveFolders func(context.Context, mailroom.Mailbox) ([]mailroom.Folder, error)
+	// CreateFolder makes a folder in the mailbox: the one change that Mailroom
+	// ever makes there, and only when a person asks for it.
+	CreateFolder func(ctx context.Context, m mailroom.Mailbox, decodedName string) error
+	// RawMail opens the raw bytes of a mail.
+	RawMail func(ctx context.Context, orgID, rawHash string) ([]byte, error)
+	// CheckHost refuses a typed host that the installation must not reach; nil
+	// for no check.
+	CheckHost func(ctx context.Context, host string, allowPrivate bool) error
+	Now       func() time.Time // nil for the clock
+	Log       *slog.Logger     // nil for none
+}
+
+// Portal answers people. It is safe for concurrent use.
+type Portal struct {
+	d Deps
+}
+
+// New makes a Portal.
+func New(d Deps) *Portal {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Portal{d: d}
+}
+
+// Everyday refusals.
+
+func notFound(cause ...error) *mailroom.Error {
+	return mailroom.E(mailroom.NotFound, "error.not_found", cause...)
+}
+
+func forbidden() *mailroom.Error { return mailroom.E(mailroom.Forbidden, "error.forbidden") }
+
+func invalid(field, key string) *mailroom.Error {
+	return mailroom.E(mailroom.Invalid, key).On(field)
+}
+
+func (p *Portal) now() time.Time { return p.d.Now().UTC().Truncate(time.Microsecond) }
