@@ -1,0 +1,101 @@
+package syncer
+
+import (
+	"context"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// Conn is one signed-in connection to a mailbox. It is used by one goroutine at
+// a time. Errors are *mailroom.Error; a folder that is not there is NotFound.
+type Conn interface {
+	Folders(ctx context.Context) ([]mailroom.Folder, error)
+	// Statuses asks for many folders in one flight. A folder that did not answer
+	// is left out. Never asked for the examined one (RFC 3501 §6.3.10).
+	Statuses(ctx context.Context, rawNames []string) (map[string]mailroom.FolderStatus, error)
+	// Examine opens a folder for reading only; what follows is about that folder.
+	Examine(ctx context.Context, rawName string) (mailroom.FolderStatus, error)
+	// UIDs lists the UIDs from and above, without the last message that "n:*"
+	// always returns.
+	UIDs(ctx context.Context, from uint32) (mailroom.UIDSet, error)
+	// UIDsSince lists the UIDs whose internal date is on that day or later, days
+	// being the server's (RFC 3501 §6.4.4 SINCE).
+	UIDsSince(ctx context.Context, day time.Time) (mailroom.UIDSet, error)
+	// Fetch streams the mails of set, newest first. each is called for every UID
+	// that answered, from one goroutine, and may block to hold the server back.
+	Fetch(ctx context.Context, set mailroom.UIDSet, each func(mailroom.FetchedMail) error) error
+	// Flags reports flags of set, all or those changed since a modseq (RFC 7162).
+	Flags(ctx context.Context, set mailroom.UIDSet, changedSince uint64, each func(mailroom.FlagChange)) error
+	// Idle returns true at the first notice about the examined folder, false at
+	// renewal time or when ctx ends.
+	Idle(ctx context.Context) (changed bool, err error)
+	CanIdle() bool
+	CanCondStore() bool
+	Close() error
+}
+
+// Open signs in to a mailbox. It carries whatever the mailbox needs: token or
+// password, provider's endpoint and manners.
+type Open func(ctx context.Context, m mailroom.Mailbox) (Conn, error)
+
+// Claims is the part of the store by which nodes share out mailboxes.
+type Claims interface {
+	// ClaimMailboxes takes up to limit mailboxes that are due and free: wanted >
+	// done, or retry time passed. Each gets a new epoch.
+	ClaimMailboxes(ctx context.Context, node string, lease time.Duration, limit int, now time.Time) ([]mailroom.Claim, error)
+	// RenewLeases renews in one statement and returns the claims that still hold.
+	RenewLeases(ctx context.Context, node string, claims []mailroom.Claim, lease time.Duration, now time.Time) ([]mailroom.Claim, error)
+	// Wanted tells what people ask of the mailboxes that node holds, by mailbox id.
+	Wanted(ctx context.Context, node string) (map[string]mailroom.Signal, error)
+	// Release gives the lease back. problem replaces the mailbox's; nil clears it.
+	Release(ctx context.Context, c mailroom.Claim, retryAt time.Time, problem *mailroom.Problem, failures int) error
+	// Watch signals changes of a topic; "work" is bumped by whatever makes a
+	// mailbox due, wanted or stopped.
+	Watch(topic string) (<-chan struct{}, func())
+}
+
+// Ledger is the part of the store that keeps what has been read. Every write
+// carries the claim and fails with mailroom.ErrFenced once it has passed on.
+type Ledger interface {
+	LoadWork(ctx context.Context, c mailroom.Claim) (mailroom.Work, error)
+	// SaveFolders replaces the list of folders; those not in it are marked gone.
+	SaveFolders(ctx context.Context, mailboxID string, folders []mailroom.Folder, now time.Time) error
+	// HeldUIDs are the UIDs of one generation of a folder that are filed and still
+	// on the server, and those in quarantine.
+	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (placed, quarantined mailroom.UIDSet, err error)
+	// KnownBlobs says which raw mails the organization has already.
+	KnownBlobs(ctx context.Context, orgID string, hashes []string) (map[string]bool, error)
+	// Deliver is the transaction of a batch. Rows of raw mail come from
+	// Batch.Blobs; a Mail whose raw bytes are known has only Hash and Size in Blob.
+	Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch) (delivered int, err error)
+	SaveProgress(ctx context.Context, c mailroom.Claim, p mailroom.Progress) error
+	// ApplyFlags follows the source: \Seen may mark read here, nothing marks unread.
+	ApplyFlags(ctx context.Context, c mailroom.Claim, m mailroom.Mapping, uidValidity uint32, changes []mailroom.FlagChange) error
+	// MarkGone notes that UIDs, filed or in quarantine, are no longer on the
+	// server. Nothing is removed from the OTYS mailbox.
+	MarkGone(ctx context.Context, c mailroom.Claim, mappingID string, uidValidity uint32, gone mailroom.UIDSet) error
+	DueQuarantine(ctx context.Context, mappingID string, now time.Time) (mailroom.UIDSet, error)
+	StartRun(ctx context.Context, r mailroom.SyncRun) error
+	FinishRun(ctx context.Context, r mailroom.SyncRun) error
+	// Answered says that the asking numbered wanted, and all before it, have been
+	// answered, and clears the mailbox's problem.
+	Answered(ctx context.Context, c mailroom.Claim, wanted int64) error
+}
+
+// Store is what the syncer asks of the database.
+type Store interface {
+	Claims
+	Ledger
+}
+
+// Blobs keeps raw mail. What Put returns is durable.
+type Blobs interface {
+	// Put keeps raws, whose SHA-256 in hex are hashes, and says where.
+	Put(ctx context.Context, orgID string, hashes []string, raws [][]byte) ([]mailroom.BlobRef, error)
+}
+
+// Limits are a provider's manners towards one mailbox.
+type Limits struct {
+	Connections int // at the same time, in all; 0 counts as 2
+}
