@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// What the engines spell differently, and nothing else.
+
+// in is the right side of "column IN …" for a list of any length given as one
+// argument, made by list: `address IN ` + s.in("$2"). The text stays the same
+// for every length, so that it is parsed once.
+func (s *Store) in(arg string) string {
+	if s.pg {
+		return `(SELECT jsonb_array_elements_text(CAST(` + arg + ` AS TEXT)::jsonb))`
+	}
+	return `(SELECT value FROM json_each(` + arg + `))`
+}
+
+// inNumbers is in for a column of numbers.
+func (s *Store) inNumbers(arg string) string {
+	if s.pg {
+		return `(SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST(` + arg + ` AS TEXT)::jsonb) e)`
+	}
+	return s.in(arg)
+}
+
+// list is the argument for in and inNumbers.
+func list[T any](vs []T) string {
+	if len(vs) == 0 {
+		return "[]"
+	}
+	b, err := json.Marshal(vs)
+	if err != nil {
+		panic(err) // strings and numbers always marshal
+	}
+	return string(b)
+}
+
+// forShare keeps the selected row as it is until the transaction ends, letting
+// others do the same. SQLite has one writer and needs none of it.
+func (s *Store) forShare() string {
+	if s.pg {
+		return " FOR SHARE"
+	}
+	return ""
+}
+
+// forUpdate keeps the selected row for this transaction alone. Not in the way
+// of foreign key checks.
+func (s *Store) forUpdate() string {
+	if s.pg {
+		return " FOR NO KEY UPDATE"
+	}
+	return ""
+}
+
+// lockPeople is to be called first by every transaction that changes who holds
+// which address. Deliver takes the same lock shared, so a mail is either stored
+// before and found by late linking, or after and matched against the new
+// address: never missed between.
+func (t *tx) lockPeople(ctx context.Context, orgID string) error {
+	return t.lockPeopleAs(ctx, "pg_advisory_xact_lock", orgID)
+}
+
+func (t *tx) sharePeople(ctx context.Context, orgID string) error {
+	return t.lockPeopleAs(ctx, "pg_advisory_xact_lock_shared", orgID)
+}
+
+func (t *tx) lockPeopleAs(ctx context.Context, lock, orgID string) error {
+	if !t.s.pg {
+		return nil // one writer
+	}
+	_, err := t.exec(ctx, `SELECT `+lock+`(hashtextextended($1, 0))`, "people "+orgID)
+	return err
+}
