@@ -21,21 +21,20 @@ const (
 
 // Next says what to do after a check returned st, when the ledger holds held
 // messages (stored + skipped + quarantined + backlog) of this generation.
-// A server that does not say UIDNEXT is compared by count.
+//
+// UIDs only ever rise within a generation, so an unchanged UIDNEXT proves that
+// nothing came, and an equal count beside it that nothing went either. A server
+// that does not say UIDNEXT has to be listed at the end every time (RFC 3501
+// §6.3.1: "the client can not make any assumptions"); one that does not say
+// UIDVALIDITY is taken to have one generation.
 func (c Cursor) Next(st FolderStatus, held int64) Step {
 	switch {
 	case c.UIDValidity == 0:
 		return StepFirst
 	case st.UIDValidity != 0 && st.UIDValidity != c.UIDValidity:
 		return StepRenew
-	case st.UIDNext == 0:
-		if int64(st.Messages) == held {
-			return StepNothing
-		}
-		return StepChanged
-	case st.UIDNext > c.UIDNext:
-		// Grown at the end by no more than the count grew: a tail listing is
-		// enough. The caller compares counts again after it.
+	case st.UIDNext == 0, st.UIDNext > c.UIDNext:
+		// A listing of the end finds what came; the caller compares counts after it.
 		return StepNew
 	case int64(st.Messages) != held:
 		return StepChanged

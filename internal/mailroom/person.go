@@ -1,6 +1,7 @@
 package mailroom
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,9 +51,8 @@ type Link struct {
 // "mailto:" and angle brackets. No plus-tag folding (RFC 5321 §2.3.11 leaves
 // the local part to its host; in practice case never matters).
 func NormalAddress(s string) string {
-	s = strings.TrimSpace(strings.ToLower(s))
-	s = strings.TrimPrefix(s, "mailto:")
-	return strings.Trim(s, "<> \t")
+	s = strings.Trim(strings.ToLower(s), "<> \t\r\n")
+	return strings.TrimSpace(strings.TrimPrefix(s, "mailto:"))
 }
 
 // Holder says that a person has an address.
@@ -71,6 +71,9 @@ type Matched struct {
 // owner's address, whatever the folder.
 func (m Message) IsSent(owner string) bool {
 	owner = NormalAddress(owner)
+	if owner == "" {
+		return false
+	}
 	for _, a := range m.From {
 		if NormalAddress(a.Addr) == owner {
 			return true
@@ -113,7 +116,9 @@ func (m Message) LinkAddresses(owner string) []Link {
 func Match(m Message, owner string, holders []Holder) Matched {
 	byAddr := map[string][]string{}
 	for _, h := range holders {
-		byAddr[h.Address] = append(byAddr[h.Address], h.PersonID)
+		if !slices.Contains(byAddr[h.Address], h.PersonID) {
+			byAddr[h.Address] = append(byAddr[h.Address], h.PersonID)
+		}
 	}
 	var out Matched
 	linked := map[string]bool{}

@@ -129,6 +129,9 @@ func (s UIDSet) Max() uint32 {
 	return s.ranges[len(s.ranges)-1].To
 }
 
+// Equal reports whether both hold the same UIDs.
+func (s UIDSet) Equal(t UIDSet) bool { return slices.Equal(s.ranges, t.ranges) }
+
 // Contains reports whether uid is in the set.
 func (s UIDSet) Contains(uid uint32) bool {
 	i := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].To >= uid })
@@ -143,7 +146,20 @@ func (s UIDSet) Union(t UIDSet) UIDSet {
 	if t.Empty() {
 		return s
 	}
-	return UIDRanges(slices.Concat(s.ranges, t.ranges)...)
+	out := make([]UIDRange, 0, len(s.ranges)+len(t.ranges))
+	for a, b := s.ranges, t.ranges; len(a)+len(b) > 0; {
+		if len(a) == 0 || len(b) > 0 && b[0].From < a[0].From {
+			a, b = b, a
+		}
+		r := a[0]
+		a = a[1:]
+		if n := len(out); n > 0 && uint64(r.From) <= uint64(out[n-1].To)+1 {
+			out[n-1].To = max(out[n-1].To, r.To)
+			continue
+		}
+		out = append(out, r)
+	}
+	return UIDSet{slices.Clip(out)}
 }
 
 // Minus is every UID of s that is not in t.
@@ -169,7 +185,7 @@ func (s UIDSet) Minus(t UIDSet) UIDSet {
 			out = append(out, UIDRange{from, r.To})
 		}
 	}
-	return UIDSet{out}
+	return UIDSet{slices.Clip(out)}
 }
 
 // Intersect is every UID that is in both.
