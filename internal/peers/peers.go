@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,15 +53,19 @@ peer=$!
 trap '' PIPE
 {
 	read -r _ <&3
-	kill -s "$sig" "$peer" 2>/dev/null
+	trap '' TERM
+	kill -s "$sig" "$peer"
 	n=0
-	while kill -0 "$peer" 2>/dev/null && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
-	kill -s KILL "$peer" 2>/dev/null
-} &
+	while kill -0 "$peer" && [ $n -lt 250 ]; do sleep 0.02; n=$((n + 1)); done
+	kill -s KILL "$peer"
+} 2>/dev/null &
+watch=$!
 exec 3<&-
 wait "$peer"
 echo "peer ended with status $?" >&2
-rm -rf "$dir"
+kill "$watch" 2>/dev/null
+wait "$watch"
+[ -e "$dir/.keep" ] || rm -rf "$dir"
 kill -s KILL 0
 `
 
@@ -79,7 +84,7 @@ type spawn struct {
 	args []string
 	env  []string            // added to the test's own
 	cred *syscall.Credential // nil: as the test's own user
-	dir  string              // removed when the peer ends
+	dir  string              // removed when the peer ends, unless it holds a file ".keep"
 	stop string              // the signal for an orderly end, as kill -s names it
 }
 
@@ -123,11 +128,30 @@ func (c *child) stop() error {
 	}
 	<-c.done
 	return within(10*time.Second, func() error {
-		if err := syscall.Kill(-c.pid, 0); !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("%s: processes of group %d are left: %v", c.name, c.pid, err)
+		if left := living(c.pid); len(left) > 0 {
+			return fmt.Errorf("%s: processes %v are left", c.name, left)
 		}
 		return nil
 	})
+}
+
+// living lists the processes of a group, from /proc. Zombies do not count: when
+// the init of a container reaps them is not ours to say.
+func living(group int) []string {
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	var left []string
+	for _, f := range files {
+		stat, err := os.ReadFile(f)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		// proc(5): pid (name) state ppid pgrp …; the name may hold anything.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) > 2 && fields[2] == strconv.Itoa(group) && fields[0] != "Z" {
+			left = append(left, filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return left
 }
 
 // ready polls until probe succeeds, the peer dies or startLimit passes.
