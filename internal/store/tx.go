@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"mailroom/internal/mailroom"
@@ -358,7 +359,7 @@ type scanTime time.Time
 func (t *scanTime) Scan(v any) error {
 	us, ok := v.(int64)
 	if !ok {
-		return fmt.Errorf("time column holds %T", v)
+		return errColumn("time", v)
 	}
 	*t = scanTime(mailroom.FromMicros(us))
 	return nil
@@ -387,10 +388,21 @@ func (c jsonColumn) Scan(v any) error {
 		b = v
 	case nil:
 	default:
-		return fmt.Errorf("JSON column holds %T", v)
+		return errColumn("JSON", v)
 	}
 	if len(b) == 0 {
 		return nil
 	}
 	return json.Unmarshal(b, c.v)
+}
+
+func errColumn(what string, v any) error { return fmt.Errorf("%s column holds %T", what, v) }
+
+// prefixed puts "table." before each plain column of a list of columns.
+func prefixed(table, columns string) string {
+	parts := strings.Split(columns, ",")
+	for i, p := range parts {
+		parts[i] = table + "." + strings.TrimSpace(p)
+	}
+	return strings.Join(parts, ", ")
 }
