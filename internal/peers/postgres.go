@@ -19,11 +19,13 @@ import (
 // fresh database in a running cluster takes a tenth of one. Its leash ends it
 // with the process.
 var cluster struct {
-	once sync.Once
-	port int
-	last int // databases made so far
+	once  sync.Once
+	child *child // referred to here, lest the collector close the leash's pipe
+	port  int
+	err   error
+
 	mu   sync.Mutex
-	err  error
+	last int // databases made so far
 }
 
 // Postgres makes an empty database and returns its address, as in
@@ -32,7 +34,7 @@ var cluster struct {
 // It trusts every local connection and does not fsync: a test ground, not a store.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	cluster.once.Do(func() { cluster.port, cluster.err = startPostgres() })
+	cluster.once.Do(func() { cluster.child, cluster.port, cluster.err = startPostgres() })
 	if cluster.err != nil {
 		t.Fatalf("PostgreSQL: %v", cluster.err)
 	}
@@ -65,27 +67,27 @@ func admin(statement string) error {
 	return err
 }
 
-func startPostgres() (port int, err error) {
+func startPostgres() (c *child, port int, err error) {
 	for range attempts {
-		if port, err = tryPostgres(); err == nil || !strings.Contains(err.Error(), "could not bind") {
-			return port, err
+		if c, port, err = tryPostgres(); err == nil || !strings.Contains(err.Error(), "could not bind") {
+			return c, port, err
 		}
 	}
-	return port, err
+	return c, port, err
 }
 
-func tryPostgres() (int, error) {
+func tryPostgres() (*child, int, error) {
 	initdb, err := program("/usr/lib/postgresql/*/bin/initdb", "initdb")
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	cred, _, _, err := servant()
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	dir, err := privateDir("pg", cred)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	data := filepath.Join(dir, "data")
 	cmd := exec.Command(initdb, "-D", data, "-U", "mailroom", "-A", "trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
@@ -93,11 +95,11 @@ func tryPostgres() (int, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
-		return 0, fmt.Errorf("initdb: %w\n%s", err, out)
+		return nil, 0, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	ports, err := freePorts(1)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	c, err := start(spawn{
 		name: "postgres",
@@ -111,7 +113,7 @@ func tryPostgres() (int, error) {
 	})
 	if err != nil {
 		os.RemoveAll(dir)
-		return 0, err
+		return nil, 0, err
 	}
 	err = c.ready(func(ctx context.Context) error {
 		db, err := sql.Open("pgx", dsn(ports[0], "postgres"))
@@ -121,5 +123,5 @@ func tryPostgres() (int, error) {
 		defer db.Close()
 		return db.PingContext(ctx)
 	})
-	return ports[0], err
+	return c, ports[0], err
 }
