@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -19,8 +20,107 @@ type Consent interface {
 	SealPassword(ctx context.Context, mailboxID, password string) error
 }
 
-// Store keeps everything. Each method is one transaction.
+// Store keeps everything. Each method is one transaction, and those that are
+// given an audit event store it in the same one. Rows that are not there, or
+// lie behind the wall of another organization or user, are NotFound.
 type Store interface {
-	// Watch signals changes of a topic ("work", "user:ID", "org:ID").
+	userStore
+	organizationStore
+	mailboxStore
+	mappingStore
+	mailStore
+	linkStore
+	personStore
+	// Watch signals changes of a topic: "user:ID", "org:ID".
 	Watch(topic string) (<-chan struct{}, func())
+}
+
+type userStore interface {
+	User(ctx context.Context, orgID, id string) (mailroom.User, error)
+	UserByID(ctx context.Context, id string) (mailroom.User, error)
+	UserByEmail(ctx context.Context, email string) (mailroom.User, error)
+	Users(ctx context.Context, orgID string) ([]mailroom.User, error)
+	AddUser(context.Context, mailroom.User, mailroom.AuditEvent) error
+	// ChangeUser lets change edit the row; admins is how many administrators of
+	// the organization can sign in, this one included.
+	ChangeUser(ctx context.Context, orgID, id string, change func(u *mailroom.User, admins int) error, ev mailroom.AuditEvent) error
+}
+
+type organizationStore interface {
+	Organizations(context.Context) ([]mailroom.Organization, error)
+	Organization(ctx context.Context, id string) (mailroom.Organization, error)
+	SaveOrganization(context.Context, mailroom.Organization, mailroom.AuditEvent) error
+	// SaveSetupToken keeps the hash of a new setup token in place of older ones.
+	SaveSetupToken(ctx context.Context, hash string) error
+	SetupToken(ctx context.Context) (hash string, err error)
+	// Found makes an organization and its first administrator. A token's hash
+	// that is not "" is used up, and must be the one that is kept.
+	Found(ctx context.Context, tokenHash string, o mailroom.Organization, admin mailroom.User, ev mailroom.AuditEvent) error
+	AuditEvents(ctx context.Context, orgID string, limit int) ([]mailroom.AuditEvent, error)
+	SaveAudit(context.Context, mailroom.AuditEvent) error
+}
+
+type mailboxStore interface {
+	// MailboxOf is the user's mailbox that is not retired.
+	MailboxOf(ctx context.Context, userID string) (mailroom.MailboxRow, error)
+	MailboxByID(ctx context.Context, orgID, id string) (mailroom.MailboxRow, error)
+	MailboxRows(ctx context.Context, orgID string) ([]mailroom.MailboxRow, error)
+	// MailboxUsed reports whether anything was ever read from the mailbox.
+	MailboxUsed(ctx context.Context, id string) (bool, error)
+	AddMailbox(context.Context, mailroom.Mailbox, mailroom.AuditEvent) error
+	// ChangeMailbox lets change edit the person's side of the row, and asks for a sync.
+	ChangeMailbox(ctx context.Context, orgID, id string, change func(*mailroom.Mailbox) error, ev mailroom.AuditEvent) error
+	// ReplaceMailbox retires one and puts another in its place, with the same
+	// mapping rows if keep is set.
+	ReplaceMailbox(ctx context.Context, oldID string, m mailroom.Mailbox, keep bool, ev mailroom.AuditEvent) error
+	// RequestSync asks for a sync; fresh also forgets what stood in the way.
+	RequestSync(ctx context.Context, orgID, mailboxID string, fresh bool, ev mailroom.AuditEvent) error
+	Grant(ctx context.Context, mailboxID string) (mailroom.Grant, error)
+}
+
+type mappingStore interface {
+	Folders(ctx context.Context, mailboxID string) ([]mailroom.Folder, error)
+	SaveFolders(ctx context.Context, mailboxID string, fs []mailroom.Folder, at time.Time) error
+	OTYSFolders(ctx context.Context, userID string) ([]mailroom.OTYSFolder, error)
+	AddOTYSFolder(context.Context, mailroom.OTYSFolder, mailroom.AuditEvent) error
+	MappingRows(ctx context.Context, mailboxID string) ([]mailroom.MappingRow, error)
+	MappingRowsOfOrg(ctx context.Context, orgID string) ([]mailroom.MappingRow, error)
+	MappingByID(ctx context.Context, orgID, id string) (mailroom.Mapping, error)
+	SaveMappings(context.Context, mailroom.MappingChange, mailroom.AuditEvent) error
+	PauseMapping(ctx context.Context, orgID, id string, paused bool, ev mailroom.AuditEvent) error
+	Runs(ctx context.Context, orgID, mappingID string, limit int) ([]mailroom.SyncRun, error)
+}
+
+type mailStore interface {
+	Mails(context.Context, mailroom.MailFilter) ([]mailroom.MailLine, error)
+	// Mail is a message that the user has, or, if shared, one that is linked to
+	// anybody of the organization.
+	Mail(ctx context.Context, orgID, userID string, shared bool, id string) (mailroom.MailDetail, error)
+	MarkRead(ctx context.Context, userID, id string, read bool) error
+	// Waiting counts messages that wait for a choice of the user, and those in
+	// quarantine.
+	Waiting(ctx context.Context, orgID, userID string) (choices, quarantined int, err error)
+	QuarantineOf(ctx context.Context, userID string) ([]mailroom.Quarantine, error)
+	QuarantineByID(ctx context.Context, userID, id string) (mailroom.Quarantine, error)
+	RetryQuarantine(ctx context.Context, userID, id string, at time.Time, ev mailroom.AuditEvent) error
+}
+
+type linkStore interface {
+	Link(ctx context.Context, orgID, messageID, personID string, ev mailroom.AuditEvent) error
+	Unlink(ctx context.Context, orgID, messageID, personID string, ev mailroom.AuditEvent) error
+	// WaitingChoices lists addresses that wait for the user, newest message first.
+	WaitingChoices(ctx context.Context, orgID, userID string, limit int) ([]mailroom.WaitingChoice, error)
+	Decide(context.Context, mailroom.ChoiceDecision, mailroom.AuditEvent) (decided int64, err error)
+}
+
+type personStore interface {
+	People(context.Context, mailroom.PersonFilter) (page []mailroom.Person, total int, err error)
+	Person(ctx context.Context, orgID, id string) (mailroom.Person, error)
+	// AddPerson, SavePerson and ImportPeople also link mail that is already here.
+	AddPerson(context.Context, mailroom.Person, mailroom.AuditEvent) (linked int64, err error)
+	SavePerson(context.Context, mailroom.Person, mailroom.AuditEvent) (linked int64, err error)
+	DeletePerson(ctx context.Context, orgID, id string, ev mailroom.AuditEvent) error
+	ImportPeople(ctx context.Context, orgID string, rows []mailroom.PersonRow, ev mailroom.AuditEvent) (mailroom.PeopleImported, error)
+	// PersonMails is the user's mail with a person, or, if shared, everybody's.
+	PersonMails(ctx context.Context, orgID, userID, personID string, shared bool, after mailroom.Position, limit int) ([]mailroom.MailLine, error)
 }

@@ -9,8 +9,12 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/sync/singleflight"
 
 	"mailroom/internal/mailroom"
 )
@@ -32,11 +36,15 @@ type Deps struct {
 	CheckHost func(ctx context.Context, host string, allowPrivate bool) error
 	Now       func() time.Time // nil for the clock
 	Log       *slog.Logger     // nil for none
+	// Argon is the cost of passwords; nil for RFC 9106's.
+	Argon *argon2id.Params
 }
 
 // Portal answers people. It is safe for concurrent use.
 type Portal struct {
-	d Deps
+	d         Deps
+	passwords *passwords
+	listings  singleflight.Group // live folder lists that are being asked for, by mailbox
 }
 
 // New makes a Portal.
@@ -47,7 +55,7 @@ func New(d Deps) *Portal {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Portal{d: d}
+	return &Portal{d: d, passwords: newPasswords(d.Argon)}
 }
 
 // Everyday refusals.
@@ -63,3 +71,14 @@ func invalid(field, key string) *mailroom.Error {
 }
 
 func (p *Portal) now() time.Time { return p.d.Now().UTC().Truncate(time.Microsecond) }
+
+// complaints gathers what is wrong with a form, all of it at once.
+type complaints []error
+
+func (c *complaints) add(err error) {
+	if err != nil {
+		*c = append(*c, err)
+	}
+}
+
+func (c complaints) join() error { return errors.Join(c...) }

@@ -159,6 +159,9 @@ type MailPage struct {
 	// HasRemote: the HTML asks for remote images, which stay off until asked for.
 	HasRemote bool
 	Shared    bool // seen because the organization shares linked mail
+	// Unreadable: the raw mail could not be opened, so there is neither text nor
+	// HTML nor a download; the headers stand.
+	Unreadable bool
 }
 
 // Place is where a message came from.

@@ -1,0 +1,70 @@
+package portal
+
+import (
+	"context"
+
+	"mailroom/internal/mailroom"
+)
+
+// BeginGrant is Grant Permission: it chooses the account and says where the
+// browser must go to ask the person.
+func (p *Portal) BeginGrant(ctx context.Context, u mailroom.User, binding string, f AccountForm) (redirectURL string, err error) {
+	row, err := p.ownMailbox(ctx, u)
+	if err != nil {
+		return "", err
+	}
+	if f.Account == mailroom.Other && f.ProviderID == "" {
+		return "", mailroom.E(mailroom.Conflict, "account.error.no_grant").On("account")
+	}
+	want, err := p.account(ctx, u, f)
+	if err != nil {
+		return "", err
+	}
+	if row.Mailbox.PasswordSet {
+		return "", mailroom.E(mailroom.Conflict, "password.blocks_grant").On("password")
+	}
+	// Granting again with the same provider is how a dead grant is mended.
+	if row.Mailbox.Account != want.Account || row.Mailbox.ProviderID != want.ProviderID {
+		if err := p.ChooseAccount(ctx, u, f); err != nil {
+			return "", err
+		}
+		if row, err = p.ownMailbox(ctx, u); err != nil {
+			return "", err
+		}
+	}
+	pr, ok := p.d.Providers.ByID(want.ProviderID)
+	if !ok {
+		return "", mailroom.E(mailroom.NeedsVendor, "account.error.not_offered").On("account").With("account", string(f.Account))
+	}
+	return p.d.Consent.Begin(ctx, u, row.Mailbox, pr, binding)
+}
+
+// FinishGrant takes what the provider sent the browser back with. After
+// success the sync begins by itself.
+func (p *Portal) FinishGrant(ctx context.Context, u mailroom.User, binding string, cb Callback) (mailroom.GrantOutcome, error) {
+	if cb.Error != "" {
+		err := p.d.Consent.Refused(ctx, binding, cb.State, cb.Error, cb.ErrorDescription, cb.Subcode)
+		if err == nil {
+			err = mailroom.E(mailroom.NeedsConsent, "grant.error.refused")
+		}
+		return mailroom.GrantOutcome{}, err
+	}
+	out, err := p.d.Consent.Finish(ctx, u, binding, cb.ProviderID, cb.State, cb.Code, cb.Issuer)
+	if err != nil || out.Again != "" {
+		return out, err
+	}
+	return out, p.d.Store.RequestSync(ctx, u.OrgID, out.MailboxID, true, mailroom.AuditEvent{})
+}
+
+// Revoke is Revoke Permission: our tokens are erased and the sync stops;
+// mappings and mail stay.
+func (p *Portal) Revoke(ctx context.Context, u mailroom.User) (mailroom.RevokeOutcome, error) {
+	row, err := p.ownMailbox(ctx, u)
+	if err != nil {
+		return mailroom.RevokeOutcome{}, err
+	}
+	if !row.HasGrant {
+		return mailroom.RevokeOutcome{}, mailroom.E(mailroom.Conflict, "grant.error.none")
+	}
+	return p.d.Consent.Revoke(ctx, u, row.Mailbox)
+}

@@ -1,0 +1,224 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// MappingPage is Mail - IMAP Folders Mapping with the folders as last known.
+func (p *Portal) MappingPage(ctx context.Context, u mailroom.User) (MappingPage, error) {
+	row, err := p.ownMailbox(ctx, u)
+	if err != nil {
+		return MappingPage{}, err
+	}
+	m := row.Mailbox
+	v := MappingPage{Mailbox: m, Ready: row.Ready(), Version: m.MappingsVersion, ListedAt: m.FoldersListedAt}
+	if v.Rows, err = p.mappingRows(ctx, m.ID); err != nil {
+		return v, err
+	}
+	folders, err := p.d.Store.Folders(ctx, m.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Folders = mappable(folders)
+	if v.OTYS, err = p.d.Store.OTYSFolders(ctx, u.ID); err != nil {
+		return v, err
+	}
+	if len(v.Rows) == 0 {
+		v.Suggested = suggest(v.Folders, v.OTYS)
+	}
+	return v, nil
+}
+
+// suggest is Inbox → Inbox and Sent → Sent items; a folder that is not known
+// (yet) leaves its row to be chosen.
+func suggest(folders []mailroom.Folder, otys []mailroom.OTYSFolder) []MappingForm {
+	var out []MappingForm
+	for _, role := range []mailroom.FolderRole{mailroom.RoleInbox, mailroom.RoleSent} {
+		var row MappingForm
+		if i := slices.IndexFunc(folders, func(f mailroom.Folder) bool { return f.Role == role }); i >= 0 {
+			row.RawName = folders[i].RawName
+		}
+		if i := slices.IndexFunc(otys, func(f mailroom.OTYSFolder) bool { return f.Role == role }); i >= 0 {
+			row.OTYSFolder = otys[i].ID
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func (p *Portal) mappingRows(ctx context.Context, mailboxID string) ([]MappingRow, error) {
+	stored, err := p.d.Store.MappingRows(ctx, mailboxID)
+	if err != nil {
+		return nil, err
+	}
+	now := p.now()
+	var out []MappingRow
+	for _, r := range stored {
+		out = append(out, mappingRow(r, now))
+	}
+	return out, nil
+}
+
+// mappingRow adds to what is stored what follows from it at a time.
+func mappingRow(r mailroom.MappingRow, now time.Time) MappingRow {
+	v := MappingRow{
+		Mapping: r.Mapping, Progress: r.Progress, OTYSFolder: r.OTYSFolder, Gone: r.Gone, LastRun: r.LastRun,
+		State: mailroom.MappingState(r.Mapping, r.Progress, now),
+	}
+	if v.Gone && v.State != mailroom.StatePaused {
+		v.State = mailroom.StateGone
+	}
+	left := r.Progress.Backlog.Len()
+	done := r.Progress.BackfillTotal - left
+	took := now.Sub(r.Progress.BackfillStarted)
+	if v.State == mailroom.StateSyncing && left > 0 && done > 0 && took >= time.Second && !r.Progress.BackfillStarted.IsZero() {
+		v.Rate = float64(done) / took.Seconds()
+		v.Finish = now.Add(time.Duration(float64(left) / v.Rate * float64(time.Second)))
+	}
+	return v
+}
+
+func statesOf(rows []MappingRow) []mailroom.State {
+	var out []mailroom.State
+	for _, r := range rows {
+		out = append(out, r.State)
+	}
+	return out
+}
+
+// maxMappings bounds the rows of one mailbox.
+const maxMappings = 500
+
+// SaveMappings is Save Mappings: it makes the rows of the form the rows of the
+// mailbox and asks for a sync. Mail stays when its row goes; it moves when its
+// row is aimed at another OTYS folder. What is wrong comes back as joined
+// *mailroom.Error, one for each complaint.
+func (p *Portal) SaveMappings(ctx context.Context, u mailroom.User, f MappingsForm) error {
+	row, err := p.ownMailbox(ctx, u)
+	if err != nil {
+		return err
+	}
+	if f.Version != row.Mailbox.MappingsVersion {
+		return mailroom.E(mailroom.Conflict, "mapping.error.version")
+	}
+	change, err := p.checkMappings(ctx, u, row.Mailbox, f)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range change.Rows {
+		names = append(names, m.Name)
+	}
+	return p.d.Store.SaveMappings(ctx, change, p.event(u, "mapping.saved", row.Mailbox.ID, map[string]any{"folders": names}))
+}
+
+// checkMappings turns typed rows into mappings, or says what is wrong with each.
+func (p *Portal) checkMappings(ctx context.Context, u mailroom.User, m mailroom.Mailbox, f MappingsForm) (mailroom.MappingChange, error) {
+	change := mailroom.MappingChange{MailboxID: m.ID, UserID: u.ID, Version: f.Version}
+	names, err := p.chooseable(ctx, m.ID)
+	if err != nil {
+		return change, err
+	}
+	otys, err := p.d.Store.OTYSFolders(ctx, u.ID)
+	if err != nil {
+		return change, err
+	}
+	var errs complaints
+	seen := map[string]bool{}
+	for i, r := range f.Rows {
+		if r.RawName == "" {
+			continue
+		}
+		field := func(name string) string { return fmt.Sprintf("rows.%d.%s", i, name) }
+		name, known := names[r.RawName]
+		switch {
+		case !known:
+			errs.add(invalid(field("folder"), "mapping.error.folder"))
+		case seen[r.RawName]:
+			errs.add(invalid(field("folder"), "mapping.error.twice").With("folder", name))
+		}
+		seen[r.RawName] = true
+		if !slices.ContainsFunc(otys, func(o mailroom.OTYSFolder) bool { return o.ID == r.OTYSFolder }) {
+			errs.add(invalid(field("otys"), "mapping.error.otys").With("folder", name))
+		}
+		if r.Since.After(p.now()) {
+			errs.add(invalid(field("since"), "mapping.error.since").With("folder", name))
+		}
+		change.Rows = append(change.Rows, mailroom.Mapping{
+			ID: mailroom.NewID(mailroom.PrefixMapping), OrgID: m.OrgID, MailboxID: m.ID, RawName: r.RawName, Name: name,
+			OTYSFolderID: r.OTYSFolder, Since: r.Since, Paused: r.Paused, CreatedAt: p.now(),
+		})
+	}
+	if len(change.Rows) > maxMappings {
+		errs.add(mailroom.E(mailroom.Invalid, "mapping.error.many").With("max", maxMappings))
+	}
+	return change, errs.join()
+}
+
+// chooseable maps raw folder names to decoded ones: those that the server has,
+// and those that are mapped already, gone or not.
+func (p *Portal) chooseable(ctx context.Context, mailboxID string) (map[string]string, error) {
+	names := map[string]string{}
+	rows, err := p.d.Store.MappingRows(ctx, mailboxID)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		names[r.Mapping.RawName] = r.Mapping.Name
+	}
+	folders, err := p.d.Store.Folders(ctx, mailboxID)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range folders {
+		if f.Mappable() {
+			names[f.RawName] = f.Name
+		}
+	}
+	return names, nil
+}
+
+// SyncMapping asks for a sync of the mailbox that a mapping belongs to.
+func (p *Portal) SyncMapping(ctx context.Context, u mailroom.User, mappingID string) error {
+	m, row, err := p.reachMapping(ctx, u, mappingID)
+	if err != nil {
+		return err
+	}
+	if m.Paused {
+		return mailroom.E(mailroom.Conflict, "mapping.error.paused").With("folder", m.Name)
+	}
+	return p.syncNow(ctx, u, row)
+}
+
+// PauseMapping stops the sync of one mapping until ResumeMapping.
+func (p *Portal) PauseMapping(ctx context.Context, u mailroom.User, mappingID string) error {
+	return p.pauseMapping(ctx, u, mappingID, true, "mapping.paused")
+}
+
+// ResumeMapping goes on with the sync of a paused mapping.
+func (p *Portal) ResumeMapping(ctx context.Context, u mailroom.User, mappingID string) error {
+	return p.pauseMapping(ctx, u, mappingID, false, "mapping.resumed")
+}
+
+func (p *Portal) pauseMapping(ctx context.Context, u mailroom.User, id string, paused bool, action string) error {
+	m, _, err := p.reachMapping(ctx, u, id)
+	if err != nil || m.Paused == paused {
+		return err
+	}
+	return p.d.Store.PauseMapping(ctx, u.OrgID, id, paused, p.event(u, action, id, map[string]any{"folder": m.Name}))
+}
+
+// reachMapping is a mapping that the user may steer, with its mailbox.
+func (p *Portal) reachMapping(ctx context.Context, u mailroom.User, id string) (mailroom.Mapping, mailroom.MailboxRow, error) {
+	m, err := p.d.Store.MappingByID(ctx, u.OrgID, id)
+	if err != nil {
+		return m, mailroom.MailboxRow{}, err
+	}
+	row, err := p.reach(ctx, u, m.MailboxID)
+	return m, row, err
+}

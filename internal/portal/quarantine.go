@@ -1,0 +1,65 @@
+package portal
+
+import (
+	"context"
+
+	"mailroom/internal/mailroom"
+)
+
+// Quarantined lists the messages of the user's mailboxes that could not be
+// filed, newest first.
+func (p *Portal) Quarantined(ctx context.Context, u mailroom.User) ([]QuarantineRow, error) {
+	held, err := p.d.Store.QuarantineOf(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]map[string]string{} // mailbox → raw → decoded
+	var out []QuarantineRow
+	for _, q := range held {
+		if names[q.MailboxID] == nil {
+			if names[q.MailboxID], err = p.folderNames(ctx, q.MailboxID); err != nil {
+				return nil, err
+			}
+		}
+		row := QuarantineRow{Quarantine: q, Folder: names[q.MailboxID][q.RawName]}
+		if row.Folder == "" {
+			row.Folder = q.RawName
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+func (p *Portal) folderNames(ctx context.Context, mailboxID string) (map[string]string, error) {
+	folders, err := p.d.Store.Folders(ctx, mailboxID)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, f := range folders {
+		names[f.RawName] = f.Name
+	}
+	return names, nil
+}
+
+// RetryQuarantined has a message read again at the next sync, which it asks for.
+func (p *Portal) RetryQuarantined(ctx context.Context, u mailroom.User, id string) error {
+	return p.d.Store.RetryQuarantine(ctx, u.ID, id, p.now(), p.event(u, "quarantine.retried", id, nil))
+}
+
+// QuarantinedRaw is what came of a message in quarantine; NotFound when nothing did.
+func (p *Portal) QuarantinedRaw(ctx context.Context, u mailroom.User, id string) (Download, error) {
+	q, err := p.d.Store.QuarantineByID(ctx, u.ID, id)
+	if err != nil {
+		return Download{}, err
+	}
+	if q.RawHash == "" {
+		return Download{}, notFound()
+	}
+	raw, err := p.d.RawMail(ctx, u.OrgID, q.RawHash)
+	if err != nil {
+		return Download{}, mailroom.AsError(err)
+	}
+	// Nobody could read it: it goes out as bytes, not as mail.
+	return download("quarantined-"+q.ID+".eml", "application/octet-stream", raw), nil
+}

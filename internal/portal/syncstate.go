@@ -1,0 +1,105 @@
+package portal
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// SyncState is the administrator's page: every mailbox of the organization, or
+// only those in trouble. Counts are of all of them.
+func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (SyncState, error) {
+	v := SyncState{Trouble: trouble, Counts: map[mailroom.State]int{}}
+	if !u.IsAdmin() {
+		return v, forbidden()
+	}
+	mailboxes, err := p.d.Store.MailboxRows(ctx, u.OrgID)
+	if err != nil {
+		return v, err
+	}
+	stored, err := p.d.Store.MappingRowsOfOrg(ctx, u.OrgID)
+	if err != nil {
+		return v, err
+	}
+	now := p.now()
+	rows := map[string][]MappingRow{}
+	for _, r := range stored {
+		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], mappingRow(r, now))
+	}
+	for _, m := range mailboxes {
+		row := p.syncStateRow(m, rows[m.Mailbox.ID])
+		v.Counts[row.State]++
+		if !trouble || row.State.Troubled() {
+			v.Rows = append(v.Rows, row)
+		}
+	}
+	slices.SortStableFunc(v.Rows, func(a, b SyncStateRow) int {
+		if at, bt := a.State.Troubled(), b.State.Troubled(); at != bt {
+			if at {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(strings.ToLower(a.Owner.Name), strings.ToLower(b.Owner.Name))
+	})
+	return v, nil
+}
+
+func (p *Portal) syncStateRow(m mailroom.MailboxRow, rows []MappingRow) SyncStateRow {
+	row := SyncStateRow{
+		Mailbox: m.Mailbox, Owner: m.Owner, Mappings: rows, Problem: m.Mailbox.Problem,
+		State:     mailroom.MailboxState(m.Mailbox, m.Ready(), statesOf(rows)),
+		CheckedAt: oldestProof(rows),
+	}
+	if !m.Owner.DisabledAt.IsZero() {
+		row.State = mailroom.StatePaused // a disabled user's mailbox is not read
+	}
+	if pr, ok := p.d.Providers.ByID(m.Mailbox.ProviderID); ok {
+		row.Provider = pr.Name
+	}
+	if row.Problem == nil {
+		row.Problem = worstProblem(rows)
+	}
+	return row
+}
+
+// oldestProof is when all mappings that are read were last known to be whole;
+// zero when one of them never was.
+func oldestProof(rows []MappingRow) time.Time {
+	var oldest time.Time
+	for _, r := range rows {
+		if r.Mapping.Paused {
+			continue
+		}
+		if r.Progress.CheckedAt.IsZero() {
+			return time.Time{}
+		}
+		if oldest.IsZero() || r.Progress.CheckedAt.Before(oldest) {
+			oldest = r.Progress.CheckedAt
+		}
+	}
+	return oldest
+}
+
+// worstProblem is the one that most needs a person.
+func worstProblem(rows []MappingRow) *mailroom.Problem {
+	rank := map[string]int{"nobody": 0, "you": 1, "admin": 2, "vendor": 3}
+	var worst *mailroom.Problem
+	for _, r := range rows {
+		if pr := r.Progress.Problem; pr != nil && (worst == nil || rank[pr.Kind.Fixer()] > rank[worst.Kind.Fixer()]) {
+			worst = pr
+		}
+	}
+	return worst
+}
+
+// Runs are the last readings of a mapping, newest first.
+func (p *Portal) Runs(ctx context.Context, u mailroom.User, mappingID string) ([]mailroom.SyncRun, error) {
+	if _, _, err := p.reachMapping(ctx, u, mappingID); err != nil {
+		return nil, err
+	}
+	return p.d.Store.Runs(ctx, u.OrgID, mappingID, 50)
+}
