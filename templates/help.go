@@ -1,0 +1,49 @@
+package templates
+
+import (
+	"strings"
+
+	"mailroom/internal/mailroom"
+)
+
+// HelpPages are the pages of the help in order. Each has a title in the texts
+// and a file per language in help/.
+var HelpPages = []string{"username", "password", "oauth", "mapping", "administrator", "mailbox", "people", "sync"}
+
+// helpByKey leads from the beginning of an error's key to the help page about
+// it; the longest match wins.
+var helpByKey = map[string]string{
+	"mailbox.address":    "username",
+	"mailbox.password":   "password",
+	"password.":          "password",
+	"grant.":             "oauth",
+	"oauth.":             "oauth",
+	"access.":            "oauth",
+	"imap.":              "oauth#server",
+	"imap.error.throttl": "sync#throttled",
+	"mapping.":           "mapping",
+	"folder.":            "mapping",
+	"quarantine.":        "sync#quarantine",
+	"person.":            "people",
+	"people.":            "people",
+}
+
+// HelpFor is the help page about an error, "" when there is none.
+func HelpFor(kind mailroom.Kind, key string) string {
+	if kind == mailroom.NeedsAdmin {
+		return "administrator"
+	}
+	page, length := "", 0
+	for prefix, p := range helpByKey {
+		if len(prefix) > length && strings.HasPrefix(key, prefix) {
+			page, length = p, len(prefix)
+		}
+	}
+	return page
+}
+
+// helpPage is the page of a link that may carry a fragment.
+func helpPage(link string) string {
+	page, _, _ := strings.Cut(link, "#")
+	return page
+}

@@ -1,0 +1,102 @@
+package web
+
+import (
+	"context"
+	"io"
+
+	"mailroom/internal/mailroom"
+	"mailroom/internal/portal"
+)
+
+// Portal is what the pages ask for; *portal.Portal answers.
+type Portal interface {
+	accounts
+	settings
+	syncing
+	mails
+	people
+}
+
+// accounts: who may come in, and who is here.
+type accounts interface {
+	SetupOpen(ctx context.Context, token string) (bool, error)
+	Setup(ctx context.Context, token string, f portal.SetupForm) (mailroom.User, error)
+	SignIn(ctx context.Context, email, password string) (mailroom.User, error)
+	UserForSession(ctx context.Context, userID string, epoch int64) (mailroom.User, error)
+	SignOutEverywhere(ctx context.Context, u mailroom.User) error
+	ChangePassword(ctx context.Context, u mailroom.User, old, new string) error
+	SetLanguage(ctx context.Context, u mailroom.User, lang string) error
+	SaveProfile(ctx context.Context, u mailroom.User, name string) error
+
+	Users(ctx context.Context, u mailroom.User) ([]mailroom.User, error)
+	AddUser(ctx context.Context, u mailroom.User, f portal.UserForm) (mailroom.User, string, error)
+	ChangeRole(ctx context.Context, u mailroom.User, id string, role mailroom.Role) error
+	DisableUser(ctx context.Context, u mailroom.User, id string) error
+	EnableUser(ctx context.Context, u mailroom.User, id string) error
+	ResetPassword(ctx context.Context, u mailroom.User, id string) (password string, err error)
+	Organization(ctx context.Context, u mailroom.User) (mailroom.Organization, error)
+	SaveOrganization(ctx context.Context, u mailroom.User, f portal.OrganizationForm) error
+	Audit(ctx context.Context, u mailroom.User, limit int) ([]mailroom.AuditEvent, error)
+}
+
+// settings: the four of User Settings > Integrations.
+type settings interface {
+	Integrations(ctx context.Context, u mailroom.User) (portal.Integrations, error)
+	AddressChange(ctx context.Context, u mailroom.User, address string) (*portal.AddressChange, error)
+	SaveAddress(ctx context.Context, u mailroom.User, address string, confirmed bool) error
+	ChooseAccount(ctx context.Context, u mailroom.User, f portal.AccountForm) error
+	SavePassword(ctx context.Context, u mailroom.User, password string) error
+	ClearPassword(ctx context.Context, u mailroom.User) error
+	BeginGrant(ctx context.Context, u mailroom.User, binding string, f portal.AccountForm) (redirectURL string, err error)
+	FinishGrant(ctx context.Context, u mailroom.User, binding string, cb portal.Callback) (mailroom.GrantOutcome, error)
+	Revoke(ctx context.Context, u mailroom.User) (mailroom.RevokeOutcome, error)
+	MappingPage(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
+	RefreshFolders(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
+	SaveMappings(ctx context.Context, u mailroom.User, f portal.MappingsForm) error
+	AddOTYSFolder(ctx context.Context, u mailroom.User, name string) (mailroom.OTYSFolder, error)
+	CreateIMAPFolder(ctx context.Context, u mailroom.User, name string) error
+}
+
+// syncing: what a person asks of the syncer, and how it is.
+type syncing interface {
+	SyncNow(ctx context.Context, u mailroom.User, mailboxID string) error
+	PauseMailbox(ctx context.Context, u mailroom.User, mailboxID string) error
+	ResumeMailbox(ctx context.Context, u mailroom.User, mailboxID string) error
+	SyncMapping(ctx context.Context, u mailroom.User, mappingID string) error
+	PauseMapping(ctx context.Context, u mailroom.User, mappingID string) error
+	ResumeMapping(ctx context.Context, u mailroom.User, mappingID string) error
+	SyncState(ctx context.Context, u mailroom.User, trouble bool) (portal.SyncState, error)
+	Runs(ctx context.Context, u mailroom.User, mappingID string) ([]mailroom.SyncRun, error)
+	// Changes tells that something the user's pages show has changed.
+	Changes(ctx context.Context, u mailroom.User) <-chan struct{}
+}
+
+// mails: the OTYS mailbox.
+type mails interface {
+	Mails(ctx context.Context, u mailroom.User, q portal.MailQuery) (portal.MailList, error)
+	Mail(ctx context.Context, u mailroom.User, id string) (portal.MailPage, error)
+	MarkRead(ctx context.Context, u mailroom.User, id string, read bool) error
+	MailHTML(ctx context.Context, u mailroom.User, id string, remoteImages bool) ([]byte, error)
+	RawMail(ctx context.Context, u mailroom.User, id string) (portal.Download, error)
+	Attachment(ctx context.Context, u mailroom.User, id, part string) (portal.Download, error)
+	Link(ctx context.Context, u mailroom.User, id, personID string) error
+	Unlink(ctx context.Context, u mailroom.User, id, personID string) error
+	Choices(ctx context.Context, u mailroom.User) ([]portal.Choice, error)
+	Decide(ctx context.Context, u mailroom.User, id, address, personID string, all bool) error
+	Quarantined(ctx context.Context, u mailroom.User) ([]portal.QuarantineRow, error)
+	RetryQuarantined(ctx context.Context, u mailroom.User, id string) error
+	QuarantinedRaw(ctx context.Context, u mailroom.User, id string) (portal.Download, error)
+}
+
+// people: candidates and contact persons.
+type people interface {
+	People(ctx context.Context, u mailroom.User, q portal.PersonQuery) (portal.PeopleList, error)
+	Person(ctx context.Context, u mailroom.User, id, before string) (portal.PersonPage, error)
+	AddPerson(ctx context.Context, u mailroom.User, f portal.PersonForm) (mailroom.Person, int64, error)
+	SavePerson(ctx context.Context, u mailroom.User, id string, f portal.PersonForm) (linked int64, err error)
+	DeletePerson(ctx context.Context, u mailroom.User, id string) error
+	ImportPeople(ctx context.Context, u mailroom.User, r io.Reader) (portal.ImportReport, error)
+	SearchPeople(ctx context.Context, u mailroom.User, q string, limit int) ([]mailroom.Person, error)
+}
+
+var _ Portal = (*portal.Portal)(nil)
