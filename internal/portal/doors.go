@@ -12,11 +12,12 @@ type Consent interface {
 	// Begin is where the browser goes to grant permission. binding ties the
 	// request to the browser session that began it.
 	Begin(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (url string, err error)
+	// Finish stores the grant and asks for a sync.
 	Finish(ctx context.Context, u mailroom.User, binding, providerID, state, code, issuer string) (mailroom.GrantOutcome, error)
 	// Refused uses up the state and says in our words why the provider refused.
 	Refused(ctx context.Context, binding, state, oauthError, description, subcode string) error
 	Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox) (mailroom.RevokeOutcome, error)
-	// SealPassword stores a mailbox's password sealed.
+	// SealPassword stores a mailbox's password sealed, and asks for a sync.
 	SealPassword(ctx context.Context, mailboxID, password string) error
 }
 
@@ -73,9 +74,8 @@ type mailboxStore interface {
 	// ReplaceMailbox retires one and puts another in its place, with the same
 	// mapping rows if keep is set.
 	ReplaceMailbox(ctx context.Context, oldID string, m mailroom.Mailbox, keep bool, ev mailroom.AuditEvent) error
-	// RequestSync asks for a sync; fresh also forgets what stood in the way.
-	RequestSync(ctx context.Context, orgID, mailboxID string, fresh bool, ev mailroom.AuditEvent) error
-	Grant(ctx context.Context, mailboxID string) (mailroom.Grant, error)
+	RequestSync(ctx context.Context, orgID, mailboxID string, ev mailroom.AuditEvent) error
+	Grant(ctx context.Context, orgID, mailboxID string) (mailroom.Grant, error)
 }
 
 type mappingStore interface {

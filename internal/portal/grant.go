@@ -49,11 +49,7 @@ func (p *Portal) FinishGrant(ctx context.Context, u mailroom.User, binding strin
 		}
 		return mailroom.GrantOutcome{}, err
 	}
-	out, err := p.d.Consent.Finish(ctx, u, binding, cb.ProviderID, cb.State, cb.Code, cb.Issuer)
-	if err != nil || out.Again != "" {
-		return out, err
-	}
-	return out, p.d.Store.RequestSync(ctx, u.OrgID, out.MailboxID, true, mailroom.AuditEvent{})
+	return p.d.Consent.Finish(ctx, u, binding, cb.ProviderID, cb.State, cb.Code, cb.Issuer)
 }
 
 // Revoke is Revoke Permission: our tokens are erased and the sync stops;

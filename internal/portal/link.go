@@ -6,17 +6,13 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-// Link links a message to a person by hand; the machine never undoes it.
+// Link links a message to a person by hand, also again after Unlink; the
+// machine never undoes it.
 func (p *Portal) Link(ctx context.Context, u mailroom.User, id, personID string) error {
 	if _, err := p.mail(ctx, u, id); err != nil {
 		return err
 	}
 	return p.d.Store.Link(ctx, u.OrgID, id, personID, p.event(u, "link.made", id, map[string]any{"person": personID}))
-}
-
-// Relink is Link under the name of the button that takes back an Unlink.
-func (p *Portal) Relink(ctx context.Context, u mailroom.User, id, personID string) error {
-	return p.Link(ctx, u, id, personID)
 }
 
 // Unlink takes a link away; the machine never makes it again.

@@ -24,7 +24,7 @@ func (p *Portal) Integrations(ctx context.Context, u mailroom.User) (Integration
 		return v, nil
 	}
 	if row.HasGrant {
-		g, err := p.d.Store.Grant(ctx, row.Mailbox.ID)
+		g, err := p.d.Store.Grant(ctx, u.OrgID, row.Mailbox.ID)
 		if err != nil && mailroom.KindOf(err) != mailroom.NotFound {
 			return v, err
 		}
@@ -286,10 +286,7 @@ func (p *Portal) SavePassword(ctx context.Context, u mailroom.User, password str
 	case len(password) > maxPassword:
 		return invalid("password", "user.error.password_long").With("max", maxPassword)
 	}
-	if err := p.d.Consent.SealPassword(ctx, row.Mailbox.ID, password); err != nil {
-		return err
-	}
-	return p.d.Store.RequestSync(ctx, u.OrgID, row.Mailbox.ID, true, p.event(u, "password.saved", row.Mailbox.ID, nil))
+	return p.d.Consent.SealPassword(ctx, row.Mailbox.ID, password)
 }
 
 // ClearPassword forgets the password.
@@ -323,7 +320,7 @@ func (p *Portal) syncNow(ctx context.Context, u mailroom.User, row mailroom.Mail
 	case !row.Owner.DisabledAt.IsZero():
 		return mailroom.E(mailroom.Conflict, "mailbox.error.owner_disabled")
 	}
-	return p.d.Store.RequestSync(ctx, u.OrgID, row.Mailbox.ID, false, p.event(u, "mailbox.sync_asked", row.Mailbox.ID, nil))
+	return p.d.Store.RequestSync(ctx, u.OrgID, row.Mailbox.ID, p.event(u, "mailbox.sync_asked", row.Mailbox.ID, nil))
 }
 
 // PauseMailbox stops the sync of a mailbox until ResumeMailbox.

@@ -76,28 +76,6 @@ func (p *Portal) found(ctx context.Context, tokenHash string, f SetupForm) (mail
 	return admin, nil
 }
 
-// Operator is who acts from the command line: an administrator of the
-// organization without a row. orgName may be "" when there is only one.
-func (p *Portal) Operator(ctx context.Context, orgName string) (mailroom.User, error) {
-	orgs, err := p.d.Store.Organizations(ctx)
-	if err != nil {
-		return mailroom.User{}, err
-	}
-	var found []mailroom.Organization
-	for _, o := range orgs {
-		if orgName == "" || o.Name == orgName || o.ID == orgName {
-			found = append(found, o)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return mailroom.User{}, mailroom.E(mailroom.NotFound, "organization.error.none")
-	case 1:
-		return mailroom.User{OrgID: found[0].ID, Role: mailroom.Administrator}, nil
-	}
-	return mailroom.User{}, mailroom.E(mailroom.Conflict, "organization.error.which")
-}
-
 // Organization is the user's own.
 func (p *Portal) Organization(ctx context.Context, u mailroom.User) (mailroom.Organization, error) {
 	return p.d.Store.Organization(ctx, u.OrgID)

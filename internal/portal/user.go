@@ -192,19 +192,30 @@ func (p *Portal) ResetPassword(ctx context.Context, u mailroom.User, id string) 
 		return "", forbidden()
 	}
 	password = newPassword()
-	hash, err := p.passwords.hash(ctx, password)
-	if err != nil {
+	if err := p.SetPassword(ctx, u, id, password); err != nil {
 		return "", err
 	}
-	err = p.changeUser(ctx, u, id, "user.password_reset", nil, func(row *mailroom.User, _ int) error {
+	return password, nil
+}
+
+// SetPassword gives a user a password and ends their sessions. No page leads
+// here: it is the operator's, on the command line.
+func (p *Portal) SetPassword(ctx context.Context, u mailroom.User, id, password string) error {
+	if !u.IsAdmin() {
+		return forbidden()
+	}
+	if err := checkPassword("password", password, ""); err != nil {
+		return err
+	}
+	hash, err := p.passwords.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return p.changeUser(ctx, u, id, "user.password_reset", nil, func(row *mailroom.User, _ int) error {
 		row.PasswordHash = hash
 		row.SessionEpoch++
 		return nil
 	})
-	if err != nil {
-		return "", err
-	}
-	return password, nil
 }
 
 func (p *Portal) changeUser(ctx context.Context, u mailroom.User, id, action string, details map[string]any, change func(*mailroom.User, int) error) error {
