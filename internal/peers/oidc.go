@@ -110,7 +110,7 @@ func (op *OIDCServer) start(opts OIDCOptions) error {
 	if err != nil {
 		return err
 	}
-	node, err := program(filepath.Join(npm, "node_modules", "node-linux-*", "bin", "node"), "node")
+	node, err := program(filepath.Join(npm, ".node", "node_modules", "node-linux-*", "bin", "node"), "node")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,47 @@
+# Everything a developer runs. `make` alone prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help run demo setup test check fmt generate bench bench-quick screenshots
+
+ROOMS := cmd internal static templates web
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start the program on http://127.0.0.1:8080, its data in ./data
+	go run ./cmd/mailroom
+
+demo: ## start the program inside the pretend world; needs nothing but Go
+	go run ./cmd/demo
+
+setup: ## install what the tests need and this machine lacks (Debian; asks sudo if not root)
+	@tools/setup.sh
+
+# Ten minutes are too few for the browser tests on a busy machine of two cores.
+test: setup ## install what is lacking, then run every test with the race detector
+	go test -race -timeout 30m ./...
+
+check: ## format, vet, staticcheck, generated files, floors; needs nothing but Go
+	@unformatted=$$(gofmt -l $(ROOMS)); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	@tools/fresh.sh
+	go test -race ./internal/arch
+
+fmt: ## format Go and templ files
+	gofmt -w $(ROOMS)
+	go tool templ fmt -log-level error .
+
+generate: ## write the *_templ.go files anew
+	go tool templ generate -log-level error
+
+# BENCH_JSON=FILE writes the results there as well.
+bench: ## measure Mailroom beside its peers, in full (an hour)
+	@tools/setup.sh bench
+	BENCH=full go test -run '^$$' -bench . -benchtime 1x -count 1 -timeout 120m ./internal/bench
+
+bench-quick: ## a sample of the same, in under two minutes
+	@tools/setup.sh bench
+	BENCH=quick go test -run '^$$' -bench . -benchtime 1x -count 1 -timeout 10m ./internal/bench
+
+screenshots: setup ## take pictures of every page into ./docs/pictures
+	SCREENSHOTS=$(CURDIR)/docs/pictures go test -run '^TestScreenshots' -count 1 -timeout 10m ./internal/app
