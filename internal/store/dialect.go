@@ -74,3 +74,11 @@ func (t *tx) lockPeopleAs(ctx context.Context, lock, orgID string) error {
 	_, err := t.exec(ctx, `SELECT `+lock+`(hashtextextended($1, 0))`, "people "+orgID)
 	return err
 }
+
+// forClaim is forUpdate that passes over rows which another node is at.
+func (s *Store) forClaim() string {
+	if s.pg {
+		return " FOR NO KEY UPDATE OF m SKIP LOCKED"
+	}
+	return ""
+}

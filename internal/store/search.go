@@ -167,3 +167,27 @@ func cut(s string, n int) string {
 	}
 	return s[:n]
 }
+
+// saveWords indexes messages: rows of seq, subject, people, body.
+func (t *tx) saveWords(ctx context.Context, vals [][]any) error {
+	if !t.s.pg {
+		return t.insert(ctx, `INSERT INTO message_fts(rowid, subject, people, body) VALUES `, ``, vals)
+	}
+	for i, v := range vals {
+		vals[i] = []any{v[0], v[1].(string) + " " + v[2].(string) + " " + v[3].(string)}
+	}
+	// The parser runs in a SELECT over the values, so that the text stays one.
+	for len(vals) > 0 {
+		n := min(len(vals), 100)
+		seqs, texts := make([]int64, n), make([]string, n)
+		for i, v := range vals[:n] {
+			seqs[i], texts[i] = v[0].(int64), v[1].(string)
+		}
+		vals = vals[n:]
+		if _, err := t.exec(ctx, `INSERT INTO message_fts(rowid, vector)
+			SELECT s, to_tsvector('simple', w) FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS TEXT[])) AS v(s, w)`, seqs, texts); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -37,15 +37,16 @@ type Options struct {
 
 // Store is an open database. Its methods may be called concurrently.
 type Store struct {
-	db     *sql.DB // PostgreSQL: the pool; SQLite: the readers
-	writer *writer // SQLite's one writing connection, nil on PostgreSQL
-	pg     bool
-	dsn    string
-	log    *slog.Logger
-	now    func() time.Time
-	node   string // tells our own notifications from those of other nodes
-	hub    *hub
-	texts  preparedTexts
+	db      *sql.DB // PostgreSQL: the pool; SQLite: the readers
+	writer  *writer // SQLite's one writing connection, nil on PostgreSQL
+	pg      bool
+	dsn     string
+	log     *slog.Logger
+	now     func() time.Time
+	node    string // tells our own notifications from those of other nodes
+	hub     *hub
+	texts   preparedTexts
+	inserts sync.Map // insertKey → text
 
 	stop   context.CancelFunc // of the listener
 	listen sync.WaitGroup

@@ -40,7 +40,8 @@ CREATE TABLE settings (
 );
 
 -- A user has one mailbox that is not retired. wanted/done, owner, epoch and lease_until are the job:
--- a node that holds the lease reads the mailbox, and every write of its carries the epoch.
+-- a node that holds the lease reads the mailbox, and every write of its carries the epoch. claimed_wanted
+-- is wanted as it was when claimed: what a failing run has answered.
 CREATE TABLE mailboxes (
   id                TEXT PRIMARY KEY,
   org_id            TEXT NOT NULL REFERENCES organizations(id),
@@ -61,6 +62,7 @@ CREATE TABLE mailboxes (
   folders_listed_at BIGINT NOT NULL DEFAULT 0,
   wanted            BIGINT NOT NULL DEFAULT 0,
   done              BIGINT NOT NULL DEFAULT 0,
+  claimed_wanted    BIGINT NOT NULL DEFAULT 0,
   owner             TEXT NOT NULL DEFAULT '',
   epoch             BIGINT NOT NULL DEFAULT 0,
   lease_until       BIGINT NOT NULL DEFAULT 0,
@@ -72,6 +74,7 @@ CREATE TABLE mailboxes (
 CREATE UNIQUE INDEX mailboxes_one_per_user ON mailboxes(user_id) WHERE retired_at = 0;
 CREATE INDEX mailboxes_by_org ON mailboxes(org_id);
 CREATE INDEX mailboxes_by_lease ON mailboxes(lease_until) WHERE retired_at = 0;
+CREATE INDEX mailboxes_by_node ON mailboxes(owner) WHERE owner <> '';
 
 CREATE TABLE grants (
   id           TEXT PRIMARY KEY,
@@ -316,6 +319,7 @@ CREATE TABLE quarantine (
   created_at   BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX quarantine_by_uid ON quarantine(mailbox_id, raw_name, uid_validity, uid);
+CREATE INDEX quarantine_by_mapping ON quarantine(mapping_id, retry_at);
 
 CREATE TABLE runs (
   id          TEXT PRIMARY KEY,

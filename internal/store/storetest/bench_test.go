@@ -1,0 +1,69 @@
+package storetest_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"mailroom/internal/mailroom"
+	"mailroom/internal/peers"
+	"mailroom/internal/store"
+	"mailroom/internal/store/storetest"
+)
+
+// benchText is prose-like: frequent words often, rare ones seldom, about 1.5 KB.
+func benchText(r *rand.Rand, z *rand.Zipf, words []string) string {
+	var b strings.Builder
+	for range 120 + r.IntN(240) {
+		b.WriteString(words[z.Uint64()])
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) { benchDeliver(b, storetest.Open(b)) })
+	b.Run("postgres", func(b *testing.B) { benchDeliver(b, storetest.OpenDSN(b, peers.Postgres(b))) })
+}
+
+func benchDeliver(b *testing.B, s *store.Store) {
+	const size = 1000
+	w := storetest.Seed(b, s)
+	for i := range 200 {
+		w.AddPerson(b, fmt.Sprintf("Person %d", i), fmt.Sprintf("p%d@people.example", i))
+	}
+	c := w.Claim(b, "n1")
+	r := rand.New(rand.NewPCG(1, 2))
+	z := rand.NewZipf(r, 1.1, 8, 19_999)
+	words := make([]string, 20_000)
+	for i := range words {
+		words[i] = strings.Repeat("abcdefghijklmnopqrstuvwxyz"[i%26:i%26+1], 1+i%3) + fmt.Sprintf("%x", i*2654435761%1_000_003)
+	}
+	uid := uint32(0)
+	batch := func() mailroom.Batch {
+		mails := make([]mailroom.Mail, size)
+		for i := range mails {
+			uid++
+			mails[i] = w.Mail(uid, fmt.Sprintf("p%d@people.example", r.IntN(2000)), fmt.Sprintf("Mail number %d", uid), benchText(r, z, words))
+			mails[i].Message.Snippet = mails[i].Message.Text[:140]
+		}
+		v := w.Batch(w.Inbox, mails...)
+		v.Bulk = true
+		return v
+	}
+	b.ResetTimer()
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		v := batch()
+		b.StartTimer()
+		got, err := s.Deliver(b.Context(), c, v)
+		if err != nil || got != size {
+			b.Fatal(got, err)
+		}
+		n += size
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(0, "ns/op")
+}
