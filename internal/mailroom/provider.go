@@ -49,10 +49,13 @@ type Provider struct {
 	// RevokePage is where the person can take back consent by hand.
 	RevokePage string `json:"revoke_page,omitempty"`
 
-	ClientID     string            `json:"client_id,omitempty"`
-	ClientSecret string            `json:"client_secret,omitempty"`
-	Scopes       []string          `json:"scopes"`
-	AuthParams   map[string]string `json:"auth_params,omitempty"` // e.g. prompt=select_account
+	ClientID     string `json:"client_id,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"`
+	// TokenAuth says how the secret goes to the token endpoint: "basic" (RFC 6749
+	// §2.3.1, the default) or "post", in the body.
+	TokenAuth  string            `json:"token_auth,omitempty"`
+	Scopes     []string          `json:"scopes"`
+	AuthParams map[string]string `json:"auth_params,omitempty"` // e.g. prompt=select_account
 	// SubjectClaims together name the person for ever: tid+oid at Microsoft.
 	SubjectClaims []string `json:"subject_claims"`
 	// AddressClaims may carry the mailbox address, best first.
