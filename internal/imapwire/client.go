@@ -44,6 +44,7 @@ type Client struct {
 	inviter *command   // sent in part: waits for "+" before the rest
 	pending int        // responses since the last completion
 	wrote   bool       // since the last wait, for Stats.RoundTrips
+	hungUp  bool       // a write failed
 
 	mu          sync.Mutex // guards what other goroutines touch
 	bye         *Notice
@@ -170,14 +171,14 @@ func (c *Client) cancel() {
 
 // armRead sets the deadline of the next read. A cancellation or interruption
 // that came before must not be overwritten by it, hence the lock.
-func (c *Client) armRead(until time.Time, idle bool) error {
+func (c *Client) armRead(until time.Time, idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idleWait = idle
 	if c.cancelled || idle && c.interrupted {
 		until = longAgo
 	}
-	return c.conn.SetReadDeadline(until)
+	c.conn.SetReadDeadline(until) // fails only on a closed connection, and then so does the read
 }
 
 func (c *Client) write(p []byte) error {
@@ -186,15 +187,26 @@ func (c *Client) write(p []byte) error {
 	if c.cancelled {
 		until = longAgo
 	}
-	err := c.conn.SetWriteDeadline(until)
+	c.conn.SetWriteDeadline(until)
 	c.mu.Unlock()
-	if err != nil {
-		return err
-	}
 	n, err := c.conn.Write(p)
 	c.count.written.Add(uint64(n))
 	c.wrote = true
+	if err != nil && !isTimeout(err) {
+		c.lastWords()
+	}
 	return err
+}
+
+// lastWords reads what the server had said before it hung up on our writing:
+// its BYE tells why, the write error does not.
+func (c *Client) lastWords() {
+	if c.hungUp {
+		return
+	}
+	c.hungUp = true
+	for until := time.Now().Add(time.Second); c.response(until, false) == nil; {
+	}
 }
 
 // run does work on the connection for the goroutine that waits. Any error of

@@ -84,7 +84,7 @@ type Message struct {
 	Seq          uint32 // sequence number, of this moment
 	UID          uint32 // 0 if the server did not say
 	Has          Has
-	Flags        []string // as sent
+	Flags        []string // as sent, but the system flags in their usual spelling: `\Seen`
 	InternalDate time.Time
 	Size         int64 // RFC822.SIZE
 	ModSeq       uint64

@@ -19,7 +19,7 @@ func TestFetchBodyBeforeUIDIsNotLost(t *testing.T) {
 		C: {a} UID FETCH 7:9 (UID FLAGS BODY.PEEK[])
 		R: "* 1 FETCH (BODY[] {5}\r\nfirst UID 7 FLAGS (\\Seen))\r\n"
 		R: "* 2 FETCH (FLAGS () BODY[] {6}\r\nsecond UID 8)\r\n"
-		R: "* 3 FETCH (UID 9 BODY[] {5}\r\nthird FLAGS (\\Answered $X))\r\n"
+		R: "* 3 FETCH (UID 9 BODY[] {5}\r\nthird FLAGS (\\ANSWERED $X))\r\n"
 		S: {a} OK done
 	`)
 	var g got
@@ -407,6 +407,14 @@ func TestTaggedReasonBeforeByeIsNotLost(t *testing.T) {
 	}
 	_, err = c.Noop().Wait(t.Context())
 	wantErr[*ConnError](t, err)
+}
+
+func TestByeThatCameBeforeWeSpokeIsTheReason(t *testing.T) {
+	c := open(t, "", "S: * BYE Session invalidated - AccessTokenExpired\nCLOSE")
+	_, err := c.Noop().Wait(t.Context())
+	if ce := wantErr[*ConnError](t, err); ce.Bye == nil {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestByeInGreeting(t *testing.T) {

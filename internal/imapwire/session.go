@@ -173,9 +173,7 @@ func (c *Client) StartTLS(ctx context.Context, conf *tls.Config) error {
 		c.mu.Lock()
 		c.conn = t
 		c.mu.Unlock()
-		if err := c.armRead(c.beginBy(), false); err != nil {
-			return err
-		}
+		c.armRead(c.beginBy(), false)
 		if err := t.HandshakeContext(ctx); err != nil {
 			return err
 		}

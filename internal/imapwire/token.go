@@ -398,25 +398,16 @@ func (rd *reader) set(add func(first, last uint32) error) error {
 	}
 }
 
-// intern saves an allocation for the flags that nearly every message has.
+// known are the flags that nearly every message has.
+var known = [...]string{`\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft`, `\Recent`, `$Forwarded`, `NonJunk`}
+
+// intern gives a flag in its usual spelling (flags know no case) without an
+// allocation if it is a known one.
 func intern(b []byte) string {
-	switch string(b) {
-	case `\Seen`:
-		return `\Seen`
-	case `\Answered`:
-		return `\Answered`
-	case `\Flagged`:
-		return `\Flagged`
-	case `\Deleted`:
-		return `\Deleted`
-	case `\Draft`:
-		return `\Draft`
-	case `\Recent`:
-		return `\Recent`
-	case `$Forwarded`:
-		return `$Forwarded`
-	case `NonJunk`:
-		return `NonJunk`
+	for _, k := range known {
+		if len(k) == len(b) && (string(b) == k || strings.EqualFold(string(b), k)) {
+			return k
+		}
 	}
 	return string(b)
 }
