@@ -1,0 +1,81 @@
+package syncer
+
+import (
+	"mailroom/internal/mailroom"
+)
+
+// account is where every message of one generation of a folder stands. It is a
+// value: what happens to it makes a new one. The four parts are disjoint and
+// together they are what is on the server.
+type account struct {
+	server      mailroom.UIDSet // as last listed, minus what is proved gone
+	placed      mailroom.UIDSet
+	quarantined mailroom.UIDSet
+	skipped     mailroom.UIDSet
+	backlog     mailroom.UIDSet
+}
+
+// newAccount puts together what the store kept. Filed beats quarantined beats
+// backlog beats skipped: rows are the truth, the sets of the progress row are
+// only what rows cannot say.
+func newAccount(placed, quarantined, skipped, backlog mailroom.UIDSet) account {
+	a := account{placed: placed, quarantined: quarantined.Minus(placed)}
+	a.backlog = backlog.Minus(a.placed).Minus(a.quarantined)
+	a.skipped = skipped.Minus(a.placed).Minus(a.quarantined).Minus(a.backlog)
+	a.server = a.placed.Union(a.quarantined).Union(a.backlog).Union(a.skipped)
+	return a
+}
+
+// found adds what a listing shows. Of the unknown, those in skip are skipped,
+// the rest are backlog.
+func (a account) found(list, skip mailroom.UIDSet) (after account, fresh mailroom.UIDSet) {
+	unknown := list.Minus(a.server)
+	fresh = unknown.Minus(skip)
+	a.server = a.server.Union(unknown)
+	a.skipped = a.skipped.Union(unknown.Minus(fresh))
+	a.backlog = a.backlog.Union(fresh)
+	return a, fresh
+}
+
+// filed notes what a batch stored and what it put in quarantine. What had left
+// the server meanwhile is not counted.
+func (a account) filed(placed, quarantined mailroom.UIDSet) account {
+	placed = placed.Intersect(a.server)
+	quarantined = quarantined.Intersect(a.server).Minus(placed).Minus(a.placed)
+	a.placed = a.placed.Union(placed)
+	a.quarantined = a.quarantined.Union(quarantined).Minus(placed)
+	a.backlog = a.backlog.Minus(placed).Minus(quarantined)
+	a.skipped = a.skipped.Minus(placed).Minus(quarantined)
+	return a
+}
+
+// without notes what is proved to be gone from the server.
+func (a account) without(gone mailroom.UIDSet) account {
+	if gone.Empty() {
+		return a
+	}
+	return account{
+		server:      a.server.Minus(gone),
+		placed:      a.placed.Minus(gone),
+		quarantined: a.quarantined.Minus(gone),
+		skipped:     a.skipped.Minus(gone),
+		backlog:     a.backlog.Minus(gone),
+	}
+}
+
+// limited applies a date limit anew: within is what the server says is recent
+// enough. What is filed stays.
+func (a account) limited(within mailroom.UIDSet) account {
+	open := a.skipped.Union(a.backlog)
+	a.backlog = open.Intersect(within)
+	a.skipped = open.Minus(within)
+	return a
+}
+
+// held is how many messages the account knows of.
+func (a account) held() int64 { return a.server.Len() }
+
+// balanced reports whether on server = stored + skipped + quarantined + backlog.
+func (a account) balanced() bool {
+	return a.held() == a.placed.Len()+a.skipped.Len()+a.quarantined.Len()+a.backlog.Len()
+}

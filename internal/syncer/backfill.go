@@ -1,0 +1,258 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// kick starts the bulk lane if there is a backlog and none is running.
+func (s *session) kick(ctx context.Context) {
+	if s.shared || ctx.Err() != nil || !s.backlog() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bulkOn || s.bulkErr != nil {
+		return
+	}
+	s.bulkOn = true
+	ledgers := s.ledgers
+	s.lanes.Go(func() {
+		err := s.backfill(ctx, ledgers)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.bulkOn = false
+		if err != nil && ctx.Err() == nil {
+			s.bulkErr = err
+			s.poke()
+		}
+	})
+}
+
+// backfill works through the backlog on a connection of its own, newest first,
+// the mappings in turn, until none is left. Its connection may come and go; only
+// what concerns the mailbox as a whole is an error.
+func (s *session) backfill(ctx context.Context, ledgers []*ledger) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.k.counters.panics.Add(1)
+			err = panicked(p)
+		}
+	}()
+	runs := map[*ledger]*runLog{}
+	b := &bulkLane{s: s, ledgers: ledgers, runs: runs}
+	defer func() {
+		b.hangUp()
+		endCtx, done := s.grace(ctx)
+		defer done()
+		for _, r := range runs {
+			r.finish(endCtx, nil)
+		}
+	}()
+	for ctx.Err() == nil {
+		l, at := b.turn(ctx)
+		if l == nil && at.IsZero() {
+			return nil
+		}
+		if l == nil {
+			b.pause(ctx, at)
+			continue
+		}
+		err := b.part(ctx, l)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, errStale):
+			b.hangUp()
+		case errors.Is(err, errNoSecond):
+			return nil
+		case broken(err):
+			b.fault(l, err)
+		case wide(err):
+			return err
+		default:
+			b.hangUp()
+			if err := s.park(ctx, l, s.newRun(l.mapping), err); err != nil {
+				return err
+			}
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// errNoSecond: the server lets no second connection in, so the lanes share one.
+var errNoSecond = errors.New("no second connection")
+
+type bulkLane struct {
+	s        *session
+	ledgers  []*ledger
+	runs     map[*ledger]*runLog
+	conn     Conn
+	selected string
+	at       int // whose turn it is
+}
+
+// turn is the next mapping with a backlog. Where all that have one are to be
+// left alone, at is when the first may be taken up again.
+func (b *bulkLane) turn(ctx context.Context) (l *ledger, at time.Time) {
+	now := b.s.now()
+	for range b.ledgers {
+		l := b.ledgers[b.at%len(b.ledgers)]
+		b.at++
+		if !l.take(1, now).Empty() {
+			return l, time.Time{}
+		}
+		if again := l.bulkAgain(); !again.IsZero() && (at.IsZero() || again.Before(at)) {
+			at = again
+		}
+		if r := b.runs[l]; r != nil && l.account().backlog.Empty() {
+			r.finish(ctx, nil)
+			delete(b.runs, l)
+		}
+	}
+	return nil, at
+}
+
+// pause hangs up and waits; the connection may be wanted elsewhere.
+func (b *bulkLane) pause(ctx context.Context, until time.Time) {
+	b.hangUp()
+	t := time.NewTimer(max(until.Sub(b.s.now()), time.Millisecond))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// part reads one slice of a mapping's backlog. Lanes of all mailboxes take
+// turns slice by slice.
+func (b *bulkLane) part(ctx context.Context, l *ledger) error {
+	s := b.s
+	if err := s.k.bulkSlots.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer s.k.bulkSlots.Release(1)
+	s.k.counters.bulk.Add(1)
+	defer s.k.counters.bulk.Add(-1)
+	if err := b.dial(ctx); err != nil {
+		return err
+	}
+	if b.selected != l.mapping.RawName {
+		b.selected = ""
+		st, err := s.examine(ctx, b.conn, l)
+		if err != nil {
+			return err
+		}
+		if st.UIDValidity != l.generation() {
+			l.rest(s.now().Add(s.k.BusyPoll)) // the control connection sees to it
+			return nil
+		}
+		b.selected = l.mapping.RawName
+	}
+	if b.runs[l] == nil {
+		b.runs[l] = s.newRun(l.mapping)
+	}
+	set := l.take(s.k.Slice, s.now())
+	if err := s.readAll(ctx, b.conn, l, set, s.k.bulkLane(), b.runs[l]); err != nil {
+		return err
+	}
+	s.restIfStuck(l, set)
+	return nil
+}
+
+// restIfStuck leaves a mapping alone for a while of which a slice was read and
+// nothing became of it.
+func (s *session) restIfStuck(l *ledger, set mailroom.UIDSet) {
+	if l.account().backlog.Intersect(set).Len() == set.Len() {
+		l.rest(s.now().Add(s.k.BusyPoll))
+	}
+}
+
+func (b *bulkLane) dial(ctx context.Context) error {
+	if b.conn != nil {
+		return nil
+	}
+	conn, err := b.s.k.open(ctx, b.s.work.Mailbox)
+	switch {
+	case err == nil:
+		b.conn, b.selected = conn, ""
+		return nil
+	case broken(err):
+		b.s.log.Info("no second connection, lanes share one", "error", err)
+		b.s.mu.Lock()
+		b.s.alone = true
+		b.s.poke()
+		b.s.mu.Unlock()
+		return errNoSecond
+	}
+	return err
+}
+
+func (b *bulkLane) hangUp() {
+	if b.conn != nil {
+		b.conn.Close()
+		b.conn = nil
+	}
+}
+
+// fault notes that the bulk connection ended while l was read. The control
+// connection goes on; the backlog waits a little.
+func (b *bulkLane) fault(l *ledger, err error) {
+	b.hangUp()
+	failures, _ := l.fault(nil, nil, b.s.now())
+	b.s.log.Info("bulk connection ended", "mapping", l.mapping.ID, "failures", failures, "error", err)
+	l.rest(b.s.now().Add(backoff(mailroom.Unavailable, failures, b.s.k.Jitter())))
+}
+
+// readPart reads a little of the backlog on the control connection, for a
+// mailbox that has only that one, and then lets new mail go first again.
+func (s *session) readPart(ctx context.Context) error {
+	now := s.now()
+	for range s.ledgers {
+		l := s.ledgers[s.next%len(s.ledgers)]
+		if l.take(1, now).Empty() {
+			s.next++
+			continue
+		}
+		return s.sharedPart(ctx, l)
+	}
+	return nil
+}
+
+func (s *session) sharedPart(ctx context.Context, l *ledger) error {
+	if s.selected != l.mapping.RawName {
+		s.next++
+		if err := s.look(ctx, l); err != nil || s.selected != l.mapping.RawName {
+			return err
+		}
+	}
+	set := l.take(s.k.SharedPart, s.now())
+	run := s.sharedRuns[l]
+	if run == nil {
+		run = s.newRun(l.mapping)
+		s.sharedRuns[l] = run
+	}
+	err := s.readAll(ctx, s.conn, l, set, s.k.bulkLane(), run)
+	saveCtx, done := s.grace(ctx)
+	defer done()
+	switch {
+	case err == nil:
+		s.restIfStuck(l, set)
+		if l.account().backlog.Empty() {
+			run.finish(saveCtx, nil)
+		}
+		return nil
+	case errors.Is(err, errStale):
+		return nil
+	case wide(err) || ctx.Err() != nil:
+		if broken(err) && ctx.Err() == nil {
+			s.tolerate(saveCtx, l, err)
+		}
+		return err
+	}
+	return s.park(saveCtx, l, run, err)
+}

@@ -1,0 +1,107 @@
+package syncer
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// backoff is how long to wait after the failures-th failure in a row (1 is the
+// first) of a kind, jitter in [0,1) spreading it over the upper quarter. Not for
+// Throttled, whose time the provider names.
+func backoff(kind mailroom.Kind, failures int, jitter float64) time.Duration {
+	first, most := 5*time.Second, 5*time.Minute
+	switch kind {
+	case mailroom.NeedsConsent, mailroom.NeedsAdmin, mailroom.NeedsVendor:
+		// Only a person can mend it, and asking again and again locks accounts.
+		// Still asked now and then: outages look the same (PROVIDERS.md 3.1).
+		first, most = 15*time.Minute, 12*time.Hour
+	case mailroom.Invalid, mailroom.Forbidden, mailroom.NotFound, mailroom.Conflict:
+		first, most = 15*time.Minute, 6*time.Hour
+	case mailroom.Internal:
+		first, most = 15*time.Second, 15*time.Minute
+	}
+	return spread(double(first, most, failures), jitter)
+}
+
+// parkFor is how long a folder is left alone after the failures-th failure in a
+// row, while the others go on.
+func parkFor(failures int, jitter float64) time.Duration {
+	return spread(double(time.Minute, 6*time.Hour, failures), jitter)
+}
+
+// retryQuarantine is how long a mail stays in quarantine before it is tried
+// again, after attempts attempts.
+func retryQuarantine(key string, attempts int) time.Duration {
+	switch key {
+	case keyEmpty, keyPlaceholder, keyBreaks: // Exchange gives them later (PROVIDERS.md 3.6)
+		return double(5*time.Minute, 24*time.Hour, attempts*2-1)
+	}
+	return double(6*time.Hour, 7*24*time.Hour, attempts)
+}
+
+func double(first, most time.Duration, n int) time.Duration {
+	d := first
+	for ; n > 1 && d < most; n-- {
+		d *= 2
+	}
+	return min(d, most)
+}
+
+func spread(d time.Duration, jitter float64) time.Duration {
+	return d - d/4 + time.Duration(float64(d/4)*jitter)
+}
+
+// slice is how many mails are asked for at a time after that many broken
+// connections in a row without a mail filed between: a mail that breaks the
+// connection is closed in on until it is asked for alone.
+func slice(whole int64, failures int) int64 {
+	switch {
+	case failures < 2:
+		return whole
+	case failures < 4:
+		return min(whole, 10)
+	}
+	return 1
+}
+
+// breaking is when a mail that was asked for alone is put in quarantine.
+const breaking = 6
+
+// storeFault is a failure of the database or the raw mail's keeping: it is
+// nobody's folder's fault.
+type storeFault struct{ err error }
+
+func (f storeFault) Error() string { return "store: " + f.err.Error() }
+func (f storeFault) Unwrap() error { return f.err }
+
+func storeErr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return storeFault{err}
+}
+
+// wide reports whether an error met in one folder concerns the whole mailbox.
+func wide(err error) bool {
+	var f storeFault
+	if errors.Is(err, mailroom.ErrFenced) || errors.Is(err, errRemapped) || errors.As(err, &f) {
+		return true
+	}
+	e := mailroom.AsError(err)
+	switch e.Kind {
+	case mailroom.Throttled, mailroom.NeedsConsent, mailroom.NeedsAdmin, mailroom.NeedsVendor:
+		return true
+	case mailroom.Unavailable:
+		return !strings.HasPrefix(e.Key, "folder.")
+	}
+	return false
+}
+
+// broken reports whether err is the connection's end.
+func broken(err error) bool {
+	var f storeFault
+	return !errors.As(err, &f) && mailroom.KindOf(err) == mailroom.Unavailable && wide(err)
+}

@@ -1,0 +1,104 @@
+package syncer
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"mailroom/internal/mailroom"
+)
+
+// flagged is what the flags of a mail were when last looked at.
+type flagged struct {
+	uid  uint32
+	bits uint8
+}
+
+func bitsOf(f mailroom.Flags) (b uint8) {
+	for i, on := range []bool{f.Seen, f.Flagged, f.Answered, f.Deleted, f.Draft} {
+		if on {
+			b |= 1 << i
+		}
+	}
+	return b
+}
+
+// followFlags brings the source's flags over: what changed, where the server
+// keeps count (RFC 7162), else by looking at the newest mails now and then.
+func (s *session) followFlags(ctx context.Context, l *ledger, st mailroom.FolderStatus) error {
+	placed := l.account().placed
+	if placed.Empty() {
+		return nil
+	}
+	if s.conn.CanCondStore() && st.HighestModSeq > 0 {
+		return s.flagsChanged(ctx, l, placed, st.HighestModSeq)
+	}
+	now := s.now()
+	if now.Sub(l.flagsAt) < s.k.FlagsEvery && s.noticed == nil {
+		return nil
+	}
+	l.flagsAt = now
+	return s.flagsWindow(ctx, l, placed.Newest(s.k.FlagsWindow))
+}
+
+func (s *session) flagsChanged(ctx context.Context, l *ledger, placed mailroom.UIDSet, modseq uint64) error {
+	since := l.progress().Cursor.HighestModSeq
+	if modseq <= since {
+		return nil
+	}
+	set := mailroom.Range(1, placed.Max())
+	if since == 0 { // the server did not keep count before
+		set = placed.Newest(s.k.FlagsWindow)
+	}
+	var changes []mailroom.FlagChange
+	err := s.conn.Flags(ctx, set, since, func(c mailroom.FlagChange) {
+		if placed.Contains(c.UID) {
+			changes = append(changes, c)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.applyFlags(ctx, l, changes); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.p.Cursor.HighestModSeq, l.dirty = modseq, true
+	return nil
+}
+
+func (s *session) flagsWindow(ctx context.Context, l *ledger, set mailroom.UIDSet) error {
+	var changes []mailroom.FlagChange
+	var seen []flagged
+	byUID := func(a flagged, uid uint32) int { return cmp.Compare(a.uid, uid) }
+	err := s.conn.Flags(ctx, set, 0, func(c mailroom.FlagChange) {
+		if !set.Contains(c.UID) {
+			return
+		}
+		f := flagged{c.UID, bitsOf(c.Flags)}
+		seen = append(seen, f)
+		if i, ok := slices.BinarySearchFunc(l.flags, c.UID, byUID); !ok || l.flags[i].bits != f.bits {
+			changes = append(changes, c)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.applyFlags(ctx, l, changes); err != nil {
+		return err
+	}
+	slices.SortFunc(seen, func(a, b flagged) int { return cmp.Compare(a.uid, b.uid) })
+	l.flags = seen
+	return nil
+}
+
+// applyFlags writes in transactions that nobody has to wait for.
+func (s *session) applyFlags(ctx context.Context, l *ledger, changes []mailroom.FlagChange) error {
+	for part := range slices.Chunk(changes, 500) {
+		if err := s.k.Store.ApplyFlags(ctx, s.claim, l.mapping, l.generation(), part); err != nil {
+			return storeErr(err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,369 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"mailroom/internal/mailroom"
+)
+
+// Keeper reads mailboxes on one node.
+type Keeper struct {
+	Config
+	counters counters
+
+	opening   *semaphore.Weighted
+	bulkSlots *semaphore.Weighted
+	bulkBytes *semaphore.Weighted
+	liveBytes *semaphore.Weighted
+
+	mu    sync.Mutex
+	held  map[string]*holding
+	rests map[string]time.Time // by mailbox id: not started again before
+	all   sync.WaitGroup
+	ended chan struct{} // a session has ended: there is room, and maybe work
+}
+
+// holding is a claim with the session that it is for.
+type holding struct {
+	claim   mailroom.Claim
+	session *session
+	cancel  context.CancelCauseFunc
+	done    chan struct{}
+}
+
+// New makes a Keeper, which does nothing until Run.
+func New(c Config) *Keeper {
+	c = c.withDefaults()
+	return &Keeper{
+		Config:    c,
+		opening:   semaphore.NewWeighted(int64(c.Opening)),
+		bulkSlots: semaphore.NewWeighted(int64(c.BulkLanes)),
+		bulkBytes: semaphore.NewWeighted(c.BulkBudget),
+		liveBytes: semaphore.NewWeighted(c.LiveBudget),
+		held:      map[string]*holding{},
+		rests:     map[string]time.Time{},
+		ended:     make(chan struct{}, 1),
+	}
+}
+
+func (k *Keeper) bulkLane() lane {
+	return lane{bulk: true, budget: k.bulkBytes, most: k.BulkBudget}
+}
+
+func (k *Keeper) liveLane() lane {
+	return lane{budget: k.liveBytes, most: k.LiveBudget}
+}
+
+// open signs in, a few mailboxes at a time.
+func (k *Keeper) open(ctx context.Context, m mailroom.Mailbox) (Conn, error) {
+	if err := k.opening.Acquire(ctx, 1); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	defer k.opening.Release(1)
+	return k.Open(ctx, m)
+}
+
+// Run claims mailboxes and reads them until ctx ends; then it lets every session
+// finish its batch, gives the leases back and returns nil. Signals of the store
+// make it quick, polling makes it sure.
+func (k *Keeper) Run(ctx context.Context) error {
+	wake, stop := k.Store.Watch("work")
+	defer stop()
+	tick := time.NewTicker(k.ClaimEvery)
+	defer tick.Stop()
+	var renewed time.Time
+	lastGood := k.Now()
+	for ctx.Err() == nil {
+		if now := k.Now(); now.Sub(renewed) >= k.Renew {
+			renewed = now
+			switch err := k.renew(ctx); {
+			case err == nil:
+				lastGood = now
+			case now.Sub(lastGood) >= k.Lease:
+				// The leases have run out while the database was away.
+				k.dropAll(mailroom.ErrFenced)
+			}
+			k.watchdog()
+		}
+		k.listen(ctx)
+		k.claim(ctx)
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-k.ended:
+		case <-tick.C:
+		}
+	}
+	k.dropAll(errStopping)
+	k.all.Wait()
+	return nil
+}
+
+// renew keeps the leases and drops what is lost.
+func (k *Keeper) renew(ctx context.Context) error {
+	k.mu.Lock()
+	var claims []mailroom.Claim
+	for _, h := range k.held {
+		claims = append(claims, h.claim)
+	}
+	k.mu.Unlock()
+	if len(claims) == 0 {
+		k.counters.lastRenewal.Store(mailroom.Micros(k.Now()))
+		return nil
+	}
+	kept, err := k.Store.RenewLeases(ctx, k.Node, claims, k.Lease, k.Now())
+	if err != nil {
+		k.Log.Warn("leases not renewed", "error", err)
+		return err
+	}
+	k.counters.lastRenewal.Store(mailroom.Micros(k.Now()))
+	holds := map[mailroom.Claim]bool{}
+	for _, c := range kept {
+		holds[c] = true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range claims {
+		if h := k.held[c.MailboxID]; !holds[c] && h != nil && h.claim == c {
+			k.Log.Warn("lease lost", "mailbox", c.MailboxID)
+			h.cancel(mailroom.ErrFenced)
+		}
+	}
+	return nil
+}
+
+// watchdog starts sessions again that do not move. One that does not even end is
+// let go of: its lease runs out and its fence keeps it from doing harm.
+func (k *Keeper) watchdog() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.Now()
+	for id, h := range k.held {
+		still := now.Sub(mailroom.FromMicros(h.session.moved.Load()))
+		if still <= k.Stalled {
+			continue
+		}
+		k.Log.Error("session does not move", "mailbox", id, "still", still)
+		h.cancel(mailroom.E(mailroom.Unavailable, "sync.error.stalled"))
+		if still > k.Stalled+k.Lease {
+			delete(k.held, id)
+		}
+	}
+}
+
+// listen passes on what people ask of the mailboxes held here.
+func (k *Keeper) listen(ctx context.Context) {
+	k.mu.Lock()
+	n := len(k.held)
+	k.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	signals, err := k.Store.Wanted(ctx, k.Node)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.Log.Warn("cannot see what is wanted", "error", err)
+		}
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, sig := range signals {
+		h := k.held[id]
+		if h == nil {
+			continue
+		}
+		if sig.Stop {
+			h.cancel(errStopped)
+			continue
+		}
+		h.session.tell(sig)
+	}
+}
+
+// claim takes on mailboxes while there is room.
+func (k *Keeper) claim(ctx context.Context) {
+	const atOnce = 64
+	for {
+		k.mu.Lock()
+		room := min(k.Sessions-len(k.held), atOnce)
+		k.mu.Unlock()
+		if room <= 0 || ctx.Err() != nil {
+			return
+		}
+		claims, err := k.Store.ClaimMailboxes(ctx, k.Node, k.Lease, room, k.Now())
+		if err != nil {
+			if ctx.Err() == nil {
+				k.Log.Warn("cannot claim mailboxes", "error", err)
+			}
+			return
+		}
+		for _, c := range claims {
+			k.start(ctx, c)
+		}
+		if len(claims) < room {
+			return
+		}
+	}
+}
+
+// start runs a session for a claim. Our own earlier session of that mailbox, if
+// there still is one, has lost its fence and is waited for.
+func (k *Keeper) start(ctx context.Context, c mailroom.Claim) {
+	sessionCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	h := &holding{claim: c, cancel: cancel, done: make(chan struct{}),
+		session: &session{k: k, claim: c, log: k.Log.With("mailbox", c.MailboxID)}}
+	h.session.moving()
+	k.mu.Lock()
+	before := k.held[c.MailboxID]
+	k.held[c.MailboxID] = h
+	rest := k.rests[c.MailboxID]
+	delete(k.rests, c.MailboxID)
+	k.mu.Unlock()
+	k.counters.sessions.Add(1)
+	k.all.Go(func() {
+		defer k.finished(h)
+		if before != nil {
+			before.cancel(mailroom.ErrFenced)
+			<-before.done
+		}
+		if !sleep(sessionCtx, rest.Sub(k.Now())) {
+			k.release(h, context.Cause(sessionCtx))
+			return
+		}
+		k.release(h, h.session.run(sessionCtx))
+	})
+}
+
+// sleep waits for d, false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (k *Keeper) finished(h *holding) {
+	k.counters.sessions.Add(-1)
+	close(h.done)
+	k.mu.Lock()
+	if k.held[h.claim.MailboxID] == h {
+		delete(k.held, h.claim.MailboxID)
+	}
+	k.mu.Unlock()
+	select {
+	case k.ended <- struct{}{}:
+	default:
+	}
+}
+
+// release gives the lease back with what is to happen next.
+func (k *Keeper) release(h *holding, err error) {
+	h.cancel(err)
+	if errors.Is(err, mailroom.ErrFenced) {
+		return
+	}
+	now := k.Now()
+	e := h.session.ending(err, now)
+	if e.restless {
+		k.mu.Lock()
+		k.rests[h.claim.MailboxID] = now.Add(time.Second)
+		k.mu.Unlock()
+	}
+	if e.problem != nil {
+		k.counters.failed(e.problem.Kind)
+		k.Log.LogAttrs(context.Background(), slog.LevelWarn, "reading ended", slog.String("mailbox", h.claim.MailboxID),
+			slog.String("kind", string(e.problem.Kind)), slog.Int("failures", e.failures),
+			slog.Duration("pause", e.retryAt.Sub(now)), slog.Any("error", err))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), k.Grace)
+	defer cancel()
+	if e.answer > 0 {
+		// It was asked for and this is the answer. Else it would be tried again at
+		// once, and again, whatever the pause.
+		if err := k.Store.Answered(ctx, h.claim, e.answer); err != nil {
+			k.Log.Warn("not marked as answered", "mailbox", h.claim.MailboxID, "error", err)
+		}
+	}
+	if err := k.Store.Release(ctx, h.claim, e.retryAt, e.problem, e.failures); err != nil && !errors.Is(err, mailroom.ErrFenced) {
+		k.Log.Warn("lease not given back", "mailbox", h.claim.MailboxID, "error", err)
+	}
+}
+
+// ending is what a session leaves behind.
+type ending struct {
+	retryAt  time.Time
+	problem  *mailroom.Problem
+	failures int
+	answer   int64 // askings answered with a failure
+	restless bool  // it did not last: not to be started again at once
+}
+
+// ending turns the reason why a session ended into the mailbox's next move.
+func (s *session) ending(err error, now time.Time) ending {
+	lived := time.Duration(0)
+	if !s.opened.IsZero() {
+		lived = now.Sub(s.opened)
+	}
+	failures := s.work.Failures
+	if lived >= s.k.Settled {
+		failures = 0
+	}
+	standing := s.work.Mailbox.Problem
+	if s.passed {
+		standing = nil
+	}
+	if errors.Is(err, errStopping) || errors.Is(err, errStopped) {
+		return ending{retryAt: now, problem: standing, failures: failures, restless: lived < time.Second}
+	}
+	kind := mailroom.KindOf(err)
+	if kind == mailroom.Unavailable && lived >= s.k.Settled {
+		// A long-lived connection ends, as at the end of a token: taken up again unseen.
+		return ending{retryAt: now, failures: 0}
+	}
+	failures++
+	e := ending{failures: failures, answer: s.wanted(), restless: true}
+	e.problem = mailroom.ProblemOf(err, now)
+	if standing != nil && standing.Key == e.problem.Key {
+		e.problem.Since = standing.Since
+	}
+	if kind == mailroom.Throttled {
+		e.retryAt = e.problem.Until
+		if e.retryAt.IsZero() {
+			e.retryAt = now.Add(backoff(mailroom.Unavailable, 10, s.k.Jitter()))
+		}
+		e.failures = s.work.Failures
+	} else {
+		e.retryAt = now.Add(backoff(kind, failures, s.k.Jitter()))
+	}
+	e.problem.Until = e.retryAt
+	return e
+}
+
+// wanted is the newest asking that the session knows of.
+func (s *session) wanted() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.work.Mailbox.Wanted, s.signal.Wanted)
+}
+
+func (k *Keeper) dropAll(cause error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, h := range k.held {
+		h.cancel(cause)
+	}
+}

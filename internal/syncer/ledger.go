@@ -1,0 +1,354 @@
+package syncer
+
+import (
+	"sync"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// keyShort: the folder counts more messages than it lists.
+const keyShort = "folder.error.count"
+
+// ledger is the account of one mapping as a session holds it in memory, shared
+// by its two lanes. What it says is what the store says: a batch changes it only
+// after its transaction has.
+type ledger struct {
+	// write is held over each write of the progress row and the change of the
+	// account that goes with it, so that rows are written in the order of the
+	// states they tell. Taken before mu.
+	write sync.Mutex
+
+	mapping mailroom.Mapping // never changes: a changed mapping gets a new ledger
+	tuning  *Tuning
+
+	mu        sync.Mutex
+	p         mailroom.Progress // but for its sets and counts, which are acc's
+	acc       account
+	loaded    bool // acc is from the store
+	listing   bool
+	live      mailroom.UIDSet // part of the backlog that the live lane reads
+	strays    mailroom.UIDSet // filed after they had left the server
+	attempts  map[uint32]int  // of mails in quarantine, in this session
+	dirty     bool            // more has changed than the time of the last check
+	savedAt   time.Time
+	bulkAfter time.Time // the bulk lane leaves it alone until then
+
+	shorts      int            // comparisons in a row that listed less than was counted
+	shortage    map[string]any // the last one's numbers
+	compareSoon bool           // something differs
+	comparedAt  time.Time      // zero for never in this session
+	compareAt   time.Time      // the next though nothing seems to differ
+	limited     bool           // the date limit was applied in this session
+	flagsAt     time.Time
+	flags       []flagged
+	dueAt       time.Time // when quarantine was last asked for mails to try again
+}
+
+func newLedger(m mailroom.Mapping, p mailroom.Progress, t *Tuning, now time.Time, jitter float64) *ledger {
+	p.MappingID, p.MailboxID = m.ID, m.MailboxID
+	return &ledger{
+		mapping: m, tuning: t, p: p, attempts: map[uint32]int{}, savedAt: p.CheckedAt,
+		// Spread, so that a node that starts does not compare everything at once.
+		compareAt: now.Add(t.CompareEvery/2 + time.Duration(jitter*float64(t.CompareEvery/2))),
+	}
+}
+
+// load sets the account from what the store kept.
+func (l *ledger) load(placed, quarantined mailroom.UIDSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acc = newAccount(placed, quarantined, l.p.Skipped, l.p.Backlog)
+	l.loaded = true
+	if l.acc.held() != l.p.OnServer {
+		l.compareSoon, l.dirty = true, true
+	}
+	if l.acc.backlog.Len() <= l.tuning.LiveFirst { // not worth a connection of its own
+		l.live = l.acc.backlog
+	}
+}
+
+// begin starts a generation of the folder.
+func (l *ledger) begin(c mailroom.Cursor, placed, quarantined mailroom.UIDSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.p.Cursor = c
+	l.p.BackfillTotal, l.p.BackfillStarted = 0, time.Time{}
+	l.acc = newAccount(placed, quarantined, mailroom.UIDSet{}, mailroom.UIDSet{})
+	l.live, l.strays, l.flags = mailroom.UIDSet{}, mailroom.UIDSet{}, nil
+	l.attempts = map[uint32]int{}
+	l.loaded, l.listing, l.dirty = true, true, true
+	l.comparedAt = time.Time{}
+}
+
+// found takes in a listing: skip are those the date limit leaves out. cursor's
+// UIDNEXT rises to next, the end of what has been listed.
+func (l *ledger) found(list, skip mailroom.UIDSet, next uint32, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.acc.held()
+	var fresh mailroom.UIDSet
+	l.acc, fresh = l.acc.found(list, skip)
+	if top := list.Max(); top >= next && top+1 > top {
+		next = top + 1
+	}
+	if next > l.p.Cursor.UIDNext {
+		l.p.Cursor.UIDNext = next
+		l.dirty = true
+	}
+	if l.listing || l.acc.held() != held {
+		l.listing, l.dirty = false, true
+	}
+	n := fresh.Len()
+	if n == 0 {
+		return
+	}
+	if n <= l.tuning.LiveMost && !l.p.CheckedAt.IsZero() {
+		l.live = l.live.Union(fresh)
+	} else {
+		l.live = l.live.Union(fresh.Newest(l.tuning.LiveFirst))
+	}
+	if l.p.BackfillStarted.IsZero() {
+		l.p.BackfillStarted, l.p.BackfillTotal = now, 0
+	}
+	l.p.BackfillTotal += n
+}
+
+// limit applies the date limit anew; within is what is recent enough.
+func (l *ledger) limit(within mailroom.UIDSet, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.acc.backlog
+	l.acc = l.acc.limited(within)
+	l.live = l.live.Intersect(l.acc.backlog)
+	if before.Equal(l.acc.backlog) {
+		return
+	}
+	l.dirty = true
+	if added := l.acc.backlog.Minus(before).Len(); added > 0 {
+		if l.p.BackfillStarted.IsZero() {
+			l.p.BackfillStarted, l.p.BackfillTotal = now, 0
+		}
+		l.p.BackfillTotal += added
+	}
+}
+
+// gone notes what is proved to have left the server.
+func (l *ledger) gone(set mailroom.UIDSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acc = l.acc.without(set)
+	l.live = l.live.Minus(set)
+	l.strays = l.strays.Minus(set)
+	l.dirty = l.dirty || !set.Empty()
+}
+
+// after is the progress row as it will be once a batch is in.
+func (l *ledger) after(placed, quarantined mailroom.UIDSet) mailroom.Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.row(l.acc.filed(placed, quarantined))
+	p.Failures = 0
+	return p
+}
+
+// filed notes that a batch is in.
+func (l *ledger) filed(placed, quarantined mailroom.UIDSet, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.strays = l.strays.Union(placed.Union(quarantined).Minus(l.acc.server))
+	l.acc = l.acc.filed(placed, quarantined)
+	l.live = l.live.Intersect(l.acc.backlog)
+	for u := range placed.Descending {
+		delete(l.attempts, u)
+	}
+	l.p.Failures = 0
+	l.bulkAfter = time.Time{}
+	l.settle()
+	l.savedAt = now
+}
+
+// settle ends the stretch of backfill when there is no backlog left.
+func (l *ledger) settle() {
+	if l.acc.backlog.Empty() {
+		l.p.BackfillTotal, l.p.BackfillStarted = 0, time.Time{}
+	}
+}
+
+// snapshot is the progress row as it is now.
+func (l *ledger) snapshot() mailroom.Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settle()
+	return l.row(l.acc)
+}
+
+// row is the progress row of an account. mu is held.
+func (l *ledger) row(a account) mailroom.Progress {
+	p := l.p
+	if l.loaded { // else what the store has is all there is
+		p.Backlog, p.Skipped = a.backlog, a.skipped
+		p.OnServer, p.Stored, p.Quarantined = a.held(), a.placed.Len(), a.quarantined.Len()
+	}
+	switch {
+	case l.listing:
+		p.Stage = mailroom.StageListing
+	case !p.Backlog.Empty():
+		p.Stage = mailroom.StageBackfill
+	default:
+		p.Stage = mailroom.StageIdle
+	}
+	if p.Backlog.Empty() {
+		p.BackfillTotal, p.BackfillStarted = 0, time.Time{}
+	}
+	return p
+}
+
+func (l *ledger) saved(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dirty, l.savedAt = false, now
+}
+
+// saveDue reports whether the row ought to be written.
+func (l *ledger) saveDue(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dirty || now.Sub(l.savedAt) >= l.tuning.SaveEvery
+}
+
+// proved notes that a check has shown that no unknown UID is there, unless the
+// server counts more than it lists.
+func (l *ledger) proved(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shorts > 1 {
+		since := now
+		if p := l.p.Problem; p != nil && p.Key == keyShort {
+			since = p.Since
+		}
+		l.p.Problem = &mailroom.Problem{Kind: mailroom.Unavailable, Key: keyShort, Args: l.shortage, Since: since}
+		l.p.RetryAt = time.Time{}
+		return
+	}
+	if l.shorts > 0 {
+		return
+	}
+	l.p.CheckedAt = now
+	if l.acc.backlog.Empty() && l.p.Failures != 0 {
+		l.p.Failures, l.dirty = 0, true
+	}
+	if l.p.Problem != nil {
+		l.p.Problem, l.p.RetryAt, l.dirty = nil, time.Time{}, true
+	}
+}
+
+// fault counts a failure. problem, unless nil, is shown and parks the folder
+// until retry.
+func (l *ledger) fault(problem *mailroom.Problem, park func(failures int) time.Duration, now time.Time) (failures int, news bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.p.Failures++
+	l.dirty = true
+	if problem == nil {
+		return l.p.Failures, false
+	}
+	news = l.p.Problem == nil || l.p.Problem.Key != problem.Key
+	if !news {
+		problem.Since = l.p.Problem.Since
+	}
+	l.p.RetryAt = now.Add(park(l.p.Failures))
+	problem.Until = l.p.RetryAt
+	l.p.Problem = problem
+	return l.p.Failures, news
+}
+
+// take is what the bulk lane reads next.
+func (l *ledger) take(n int64, now time.Time) mailroom.UIDSet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.loaded || l.listing || l.p.Problem != nil && now.Before(l.p.RetryAt) || now.Before(l.bulkAfter) {
+		return mailroom.UIDSet{}
+	}
+	return l.acc.backlog.Minus(l.live).Newest(slice(n, l.p.Failures))
+}
+
+// bulkAgain is when the bulk lane may take more, zero when there is nothing for it.
+func (l *ledger) bulkAgain() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.loaded || l.listing || l.acc.backlog.Minus(l.live).Empty() {
+		return time.Time{}
+	}
+	if l.p.Problem != nil && l.p.RetryAt.After(l.bulkAfter) {
+		return l.p.RetryAt
+	}
+	return l.bulkAfter
+}
+
+// rest keeps the bulk lane away until at.
+func (l *ledger) rest(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bulkAfter = at
+}
+
+// takeLive is what the live lane reads next. It is tried once: what then is
+// still backlog is the bulk lane's.
+func (l *ledger) takeLive() mailroom.UIDSet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	set := l.live.Newest(slice(l.tuning.LiveMost, l.p.Failures))
+	return set
+}
+
+func (l *ledger) tookLive(set mailroom.UIDSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = l.live.Minus(set)
+}
+
+// next applies Cursor.Next. A server that names no UIDVALIDITY has one
+// generation, 1.
+func (l *ledger) next(st mailroom.FolderStatus) mailroom.Step {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.p.OnServer
+	if l.loaded {
+		held = l.acc.held()
+	}
+	return l.p.Cursor.Next(st, held)
+}
+
+func (l *ledger) account() account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acc
+}
+
+func (l *ledger) progress() mailroom.Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.row(l.acc)
+}
+
+func (l *ledger) generation() uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.p.Cursor.UIDValidity
+}
+
+// parked reports whether the folder is in trouble and not to be looked at yet.
+func (l *ledger) parked(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.p.Problem != nil && now.Before(l.p.RetryAt)
+}
+
+// attempt counts one more try of a mail that goes into quarantine.
+func (l *ledger) attempt(uid uint32) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.attempts[uid]++
+	return l.attempts[uid]
+}

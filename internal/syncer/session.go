@@ -1,0 +1,477 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// Why a session ends though nothing is wrong with its mailbox.
+var (
+	errStopping = errors.New("the program stops")
+	errStopped  = errors.New("the mailbox is not to be read any more")
+)
+
+// session reads one mailbox for as long as its lease holds.
+type session struct {
+	k     *Keeper
+	claim mailroom.Claim
+	log   *slog.Logger
+	moved atomic.Int64 // microseconds of the last sign of life
+
+	mu        sync.Mutex
+	signal    mailroom.Signal
+	poked     bool
+	interrupt context.CancelFunc // ends the wait
+	bulkOn    bool
+	bulkErr   error
+	alone     bool // the server lets no second connection in
+
+	// Of the control goroutine.
+	work     mailroom.Work
+	ledgers  []*ledger
+	conn     Conn
+	selected string        // examined on conn, "" when not known
+	opened   time.Time     // when conn was signed in
+	answered int64         // asking that has been answered
+	shared   bool          // one connection for both lanes
+	passed   bool          // every mapping has been looked at
+	manual   bool          // this pass was asked for by a person
+	noticed  *ledger       // the folder IDLE spoke of
+	storm    int           // notices in a row that came within a second
+	calm     time.Duration // how long not to listen, because of them
+	pollAt   time.Time
+	relistAt time.Time
+	inboxes  map[string]bool // raw names with the role of inbox
+
+	lanes      sync.WaitGroup
+	next       int // whose turn it is where lanes share a connection
+	sharedRuns map[*ledger]*runLog
+}
+
+func (s *session) now() time.Time { return s.k.Now() }
+
+// moving says that the session is alive.
+func (s *session) moving() { s.moved.Store(mailroom.Micros(s.now())) }
+
+// grace outlives ctx by a little, so that what is in hand can be filed; not
+// when the lease is lost, since then nothing would be taken.
+func (s *session) grace(ctx context.Context) (context.Context, context.CancelFunc) {
+	g, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), mailroom.ErrFenced) {
+			cancel()
+			return
+		}
+		t := time.AfterFunc(s.k.Grace, cancel)
+		context.AfterFunc(g, func() { t.Stop() })
+	})
+	return g, func() { stop(); cancel() }
+}
+
+// run reads the mailbox until ctx ends or something is wrong with the mailbox
+// as a whole, and says what.
+func (s *session) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.k.counters.panics.Add(1)
+			err = panicked(p)
+		}
+	}()
+	s.moving()
+	if s.work, err = s.k.Store.LoadWork(ctx, s.claim); err != nil {
+		return storeErr(err)
+	}
+	if p := s.work.Mailbox.Problem; p != nil && p.Kind == mailroom.Throttled && s.now().Before(p.Until) {
+		// Somebody asks, but the provider has said when (PROVIDERS.md 3.5).
+		return &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
+	}
+	s.shared = s.k.Limits(s.work.Mailbox).Connections == 1
+	s.build()
+	if len(s.ledgers) == 0 {
+		return errStopped
+	}
+	if s.conn, err = s.k.open(ctx, s.work.Mailbox); err != nil {
+		return err
+	}
+	defer func() { s.conn.Close() }()
+	s.opened = s.now()
+	for {
+		version := s.work.Mailbox.MappingsVersion
+		if err = s.stretch(ctx); !errors.Is(err, errRemapped) {
+			return err
+		}
+		if s.work, err = s.k.Store.LoadWork(ctx, s.claim); err != nil {
+			return storeErr(err)
+		}
+		if s.work.Mailbox.MappingsVersion == version {
+			return storeErr(errRemapped)
+		}
+		s.build()
+		if len(s.ledgers) == 0 {
+			return errStopped
+		}
+	}
+}
+
+// stretch reads while the mapping rows stay as they are.
+func (s *session) stretch(ctx context.Context) (err error) {
+	laneCtx, stopLanes := context.WithCancelCause(ctx)
+	s.sharedRuns = map[*ledger]*runLog{}
+	s.bulkErr, s.selected, s.noticed = nil, "", nil
+	defer func() {
+		stopLanes(err)
+		s.lanes.Wait()
+		endCtx, done := s.grace(ctx)
+		defer done()
+		for _, r := range s.sharedRuns {
+			r.finish(endCtx, nil)
+		}
+	}()
+	if err := s.relist(ctx); err != nil {
+		return err
+	}
+	return s.loop(ctx, laneCtx)
+}
+
+// build makes a ledger for each mapping that is to be read.
+func (s *session) build() {
+	s.ledgers = nil
+	now := s.now()
+	for _, m := range s.work.Mappings {
+		if !m.Paused {
+			s.ledgers = append(s.ledgers, newLedger(m, s.work.Progress[m.ID], &s.k.Tuning, now, s.k.Jitter()))
+		}
+	}
+	slices.SortStableFunc(s.ledgers, func(a, b *ledger) int {
+		return rank(a.mapping.RawName) - rank(b.mapping.RawName)
+	})
+}
+
+// rank puts the inbox first: that is where people look.
+func rank(rawName string) int {
+	if sameFolder(rawName, "INBOX") {
+		return 0
+	}
+	return 1
+}
+
+// relist brings the list of folders up to date and names mapped ones that have
+// gone. A list that cannot be had stops nothing: EXAMINE decides.
+func (s *session) relist(ctx context.Context) error {
+	s.relistAt = s.now().Add(s.k.RelistEvery)
+	folders, err := s.conn.Folders(ctx)
+	if err != nil {
+		if wide(err) || ctx.Err() != nil {
+			return err
+		}
+		s.log.Warn("folders cannot be listed", "error", err)
+		return nil
+	}
+	s.inboxes = map[string]bool{}
+	for _, f := range folders {
+		if f.Role == mailroom.RoleInbox {
+			s.inboxes[f.RawName] = true
+		}
+	}
+	return storeErr(s.k.Store.SaveFolders(ctx, s.work.Mailbox.ID, folders, s.now()))
+}
+
+// loop looks at what is to be done next, over and over.
+func (s *session) loop(ctx, laneCtx context.Context) error {
+	first := true
+	for {
+		s.moving()
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		sig, bulkErr := s.heard()
+		now := s.now()
+		switch {
+		case bulkErr != nil:
+			return bulkErr
+		case sig.MappingsVersion > s.work.Mailbox.MappingsVersion:
+			return errRemapped
+		case first || sig.Wanted > s.answered:
+			first = false
+			if err := s.answer(ctx, laneCtx, max(sig.Wanted, s.work.Mailbox.Wanted)); err != nil {
+				return err
+			}
+		case s.noticed != nil:
+			if err := s.look(ctx, s.noticed); err != nil {
+				return err
+			}
+			s.noticed = nil
+		case !now.Before(s.relistAt):
+			if err := s.relist(ctx); err != nil {
+				return err
+			}
+		case !now.Before(s.pollAt):
+			if err := s.poll(ctx); err != nil {
+				return err
+			}
+		case s.shared && s.backlog():
+			s.pollAt = minTime(s.pollAt, s.now().Add(s.k.BusyPoll))
+			if err := s.readPart(ctx); err != nil {
+				return err
+			}
+		default:
+			if err := s.wait(ctx); err != nil {
+				return err
+			}
+		}
+		s.kick(laneCtx)
+	}
+}
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// errRemapped: the mapping rows have changed and are to be loaded again.
+var errRemapped = errors.New("mappings were changed")
+
+// heard is what has been signalled since the last look.
+func (s *session) heard() (mailroom.Signal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poked = false
+	s.shared = s.shared || s.alone
+	return s.signal, s.bulkErr
+}
+
+// tell brings a signal from the keeper.
+func (s *session) tell(sig mailroom.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := sig.Wanted > s.signal.Wanted || sig.MappingsVersion > s.signal.MappingsVersion
+	s.signal = sig
+	if news {
+		s.poke()
+	}
+}
+
+// poke ends the wait. mu is held.
+func (s *session) poke() {
+	s.poked = true
+	if s.interrupt != nil {
+		s.interrupt()
+	}
+}
+
+// answer looks at every mapping, in trouble or not, and then says that what was
+// asked for so far has been done.
+func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
+	s.manual = true
+	defer func() { s.manual = false }()
+	for _, l := range s.ledgers {
+		if err := s.look(ctx, l); err != nil {
+			return err
+		}
+		s.kick(laneCtx) // the first folder's backlog need not wait for the last folder
+	}
+	s.pollAt = s.now().Add(s.pollEvery())
+	if err := s.k.Store.Answered(ctx, s.claim, wanted); err != nil {
+		return storeErr(err)
+	}
+	s.answered, s.passed = wanted, true
+	return nil
+}
+
+// poll looks at the folders that do not push, in one flight, and at the one that
+// does: IDLE has been seen to miss (PERFORMANCE.md).
+func (s *session) poll(ctx context.Context) error {
+	now := s.now()
+	var due []*ledger
+	var names []string
+	for _, l := range s.ledgers {
+		if l.parked(now) {
+			continue
+		}
+		due = append(due, l)
+		if l.mapping.RawName != s.selected {
+			names = append(names, l.mapping.RawName)
+		}
+	}
+	var sts map[string]mailroom.FolderStatus
+	if len(names) > 0 {
+		var err error
+		if sts, err = s.conn.Statuses(ctx, names); err != nil && (wide(err) || ctx.Err() != nil) {
+			return err
+		}
+	}
+	for _, l := range due {
+		st, ok := sts[l.mapping.RawName]
+		if ok && s.quiet(l, st) {
+			l.proved(s.now())
+			s.k.counters.checks.Add(1)
+			s.k.counters.lastCheck.Store(mailroom.Micros(s.now()))
+			if err := s.saveIfDue(ctx, l); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.look(ctx, l); err != nil {
+			return err
+		}
+	}
+	s.pollAt = s.now().Add(s.pollEvery())
+	return nil
+}
+
+// quiet reports whether a STATUS answer proves that there is nothing to do.
+func (s *session) quiet(l *ledger, st mailroom.FolderStatus) bool {
+	if st.UIDValidity == 0 {
+		st.UIDValidity = 1
+	}
+	now := s.now()
+	l.mu.Lock()
+	loaded, modseq := l.loaded, l.p.Cursor.HighestModSeq
+	trouble := l.p.Problem != nil || l.shorts > 0 || !l.live.Empty()
+	quarantined, placed := !l.acc.quarantined.Empty(), !l.acc.placed.Empty()
+	l.mu.Unlock()
+	if !loaded || trouble || l.next(st) != mailroom.StepNothing || l.compareDue(st, now) {
+		return false
+	}
+	if quarantined && now.Sub(l.dueAt) >= 5*s.k.Poll {
+		return false
+	}
+	if s.conn.CanCondStore() {
+		return st.HighestModSeq <= modseq
+	}
+	return !placed || now.Sub(l.flagsAt) < s.k.FlagsEvery
+}
+
+// pollEvery is how long the folders that do not push may go unlooked at.
+func (s *session) pollEvery() time.Duration {
+	switch {
+	case !s.backlog():
+		return s.k.Poll
+	case s.shared || !s.conn.CanIdle():
+		return s.k.BusyPoll
+	}
+	return min(s.k.Poll, 5*s.k.BusyPoll)
+}
+
+// backlog reports whether anything is left for the bulk lane.
+func (s *session) backlog() bool {
+	now := s.now()
+	return slices.ContainsFunc(s.ledgers, func(l *ledger) bool { return !l.take(1, now).Empty() })
+}
+
+// wait lets time pass until a folder pushes, somebody asks, or the next look is
+// due.
+func (s *session) wait(ctx context.Context) error {
+	watched := s.watched()
+	if watched != nil && s.calm > 0 {
+		// It has spoken again and again of nothing: listen less closely.
+		watched = nil
+	}
+	if watched != nil && watched.mapping.RawName != s.selected {
+		// Other folders have been looked at since.
+		return s.look(ctx, watched)
+	}
+	until := s.pollAt
+	if s.calm > 0 {
+		until = minTime(until, s.now().Add(s.calm))
+	}
+	for _, l := range s.ledgers { // a backlog that was left alone for a while
+		if at := l.bulkAgain(); s.shared && !at.IsZero() {
+			until = minTime(until, at)
+		}
+	}
+	waitCtx, cancel := context.WithTimeout(ctx, until.Sub(s.now()))
+	defer cancel()
+	if !s.arm(cancel) {
+		return nil
+	}
+	defer s.arm(nil)
+	if watched == nil {
+		<-waitCtx.Done()
+		if s.calm > 0 {
+			s.calm = 0
+			s.noticed = s.watched()
+		}
+		return nil
+	}
+	began := s.now()
+	changed, err := s.conn.Idle(waitCtx)
+	if err != nil && waitCtx.Err() == nil {
+		return err
+	}
+	if changed {
+		s.noticed = watched
+		s.calmDown(began)
+	}
+	return nil
+}
+
+// calmDown keeps a server that reports a change without end from keeping us
+// busy: after ten notices within a second each, the eleventh is waited for.
+func (s *session) calmDown(began time.Time) {
+	if s.now().Sub(began) > time.Second {
+		s.storm = 0
+		return
+	}
+	if s.storm++; s.storm >= 10 {
+		s.calm = min(time.Duration(s.storm-9)*time.Second, 30*time.Second)
+	}
+}
+
+// arm sets what ends the wait, nil for nothing; false when something is to be
+// done already.
+func (s *session) arm(cancel context.CancelFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.interrupt = cancel
+	return !s.poked
+}
+
+// watched is the folder that IDLE is for: the inbox, else the first that is well.
+func (s *session) watched() *ledger {
+	if !s.conn.CanIdle() || s.shared && s.backlog() {
+		return nil
+	}
+	now := s.now()
+	var first *ledger
+	for _, l := range s.ledgers {
+		if l.parked(now) {
+			continue
+		}
+		if s.inboxes[l.mapping.RawName] || sameFolder(l.mapping.RawName, "INBOX") {
+			return l
+		}
+		if first == nil {
+			first = l
+		}
+	}
+	return first
+}
+
+// save writes the progress row.
+func (s *session) save(ctx context.Context, l *ledger) error {
+	l.write.Lock()
+	defer l.write.Unlock()
+	p := l.snapshot()
+	if err := s.k.Store.SaveProgress(ctx, s.claim, p); err != nil {
+		return storeErr(err)
+	}
+	l.saved(s.now())
+	return nil
+}
+
+func (s *session) saveIfDue(ctx context.Context, l *ledger) error {
+	if !l.saveDue(s.now()) {
+		return nil
+	}
+	return s.save(ctx, l)
+}
