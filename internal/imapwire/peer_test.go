@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"reflect"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -141,10 +140,8 @@ func TestIdleAgainstGoIMAP(t *testing.T) {
 	}
 	wait(t, c.Examine("INBOX", ExamineOptions{}))
 	before := c.Stats().Responses
-	go func() { // mail comes once the server said "+ idling"
-		for c.Stats().Responses == before && t.Context().Err() == nil {
-			runtime.Gosched()
-		}
+	go func() {
+		<-until(t, func() bool { return c.Stats().Responses > before }) // "+ idling"
 		appendMail(t, user, "INBOX", []byte("Subject: new\r\n\r\n"))
 	}()
 	var seen uint32
