@@ -100,8 +100,8 @@ type mailStore interface {
 	// Waiting counts messages that wait for a choice of the user, and those in
 	// quarantine.
 	Waiting(ctx context.Context, orgID, userID string) (choices, quarantined int, err error)
-	QuarantineOf(ctx context.Context, userID string) ([]mailroom.Quarantine, error)
-	QuarantineByID(ctx context.Context, userID, id string) (mailroom.Quarantine, error)
+	QuarantineRows(ctx context.Context, userID string) ([]mailroom.Quarantine, error)
+	QuarantineRow(ctx context.Context, userID, id string) (mailroom.Quarantine, error)
 	RetryQuarantine(ctx context.Context, userID, id string, at time.Time, ev mailroom.AuditEvent) error
 }
 

@@ -9,7 +9,7 @@ import (
 // Quarantined lists the messages of the user's mailboxes that could not be
 // filed, newest first.
 func (p *Portal) Quarantined(ctx context.Context, u mailroom.User) ([]QuarantineRow, error) {
-	held, err := p.d.Store.QuarantineOf(ctx, u.ID)
+	held, err := p.d.Store.QuarantineRows(ctx, u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (p *Portal) RetryQuarantined(ctx context.Context, u mailroom.User, id strin
 
 // QuarantinedRaw is what came of a message in quarantine; NotFound when nothing did.
 func (p *Portal) QuarantinedRaw(ctx context.Context, u mailroom.User, id string) (Download, error) {
-	q, err := p.d.Store.QuarantineByID(ctx, u.ID, id)
+	q, err := p.d.Store.QuarantineRow(ctx, u.ID, id)
 	if err != nil {
 		return Download{}, err
 	}

@@ -252,8 +252,11 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_newest ON deliveries(otys_folder_id, received_at DESC, message_seq DESC);
 CREATE INDEX deliveries_by_message ON deliveries(message_seq, user_id);
+CREATE INDEX deliveries_unread ON deliveries(user_id, received_at DESC, message_seq DESC) WHERE unread;
 CREATE INDEX deliveries_by_user ON deliveries(user_id, received_at DESC, message_seq DESC);
 
+-- search is name, company, reference and addresses in lower case without diacritics: what people are
+-- sorted by and found by.
 CREATE TABLE persons (
   id         TEXT PRIMARY KEY,
   org_id     TEXT NOT NULL REFERENCES organizations(id),
@@ -261,9 +264,11 @@ CREATE TABLE persons (
   name       TEXT NOT NULL,
   company    TEXT NOT NULL DEFAULT '',
   reference  TEXT NOT NULL DEFAULT '',
+  search     TEXT NOT NULL,
   created_at BIGINT NOT NULL
 );
 CREATE INDEX persons_by_name ON persons(org_id, name);
+CREATE INDEX persons_in_order ON persons(org_id, search);
 CREATE UNIQUE INDEX persons_by_reference ON persons(org_id, kind, reference) WHERE reference <> '';
 
 CREATE TABLE person_addresses (

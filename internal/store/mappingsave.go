@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"mailroom/internal/mailroom"
+)
+
+// SaveMappings makes c.Rows the rows of a mailbox and asks for a sync. Rows are
+// told apart by their IMAP folder: a known one keeps its id and progress, a new
+// one takes the id that c gives it. Mail stays when its row goes, and moves when
+// its row is aimed at another OTYS folder. Conflict "mapping.error.version" when
+// the rows are not those of c.Version any more.
+func (s *Store) SaveMappings(ctx context.Context, c mailroom.MappingChange, ev mailroom.AuditEvent) error {
+	return s.tx(ctx, func(t *tx) error {
+		box, err := t.lockMailbox(ctx, c.MailboxID)
+		if err != nil {
+			return err
+		}
+		if box.UserID != c.UserID {
+			return mailroom.E(mailroom.NotFound, "error.not_found")
+		}
+		if box.MappingsVersion != c.Version {
+			return mailroom.E(mailroom.Conflict, "mapping.error.version")
+		}
+		if err := t.ownFolders(ctx, c); err != nil {
+			return err
+		}
+		before, err := all(ctx, t, scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE mailbox_id = $1 ORDER BY id`, c.MailboxID)
+		if err != nil {
+			return err
+		}
+		changed, err := t.replaceMappings(ctx, box, before, c.Rows)
+		if err != nil {
+			return err
+		}
+		if err := t.remapped(ctx, box, changed); err != nil {
+			return err
+		}
+		return t.audit(ctx, ev)
+	})
+}
+
+// ownFolders makes sure that every OTYS folder of a change is the user's.
+func (t *tx) ownFolders(ctx context.Context, c mailroom.MappingChange) error {
+	var ids []string
+	for _, r := range c.Rows {
+		ids = append(ids, r.OTYSFolderID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	n, err := value[int](ctx, t, `SELECT COUNT(*) FROM otys_folders WHERE user_id = $1 AND id IN `+t.s.in("$2"), c.UserID, list(ids))
+	if err == nil && n != len(ids) {
+		err = mailroom.E(mailroom.NotFound, "error.not_found")
+	}
+	return err
+}
+
+// aiming is a mapping that was turned from one OTYS folder to another.
+type aiming struct{ mappingID, from, to string }
+
+// replaceMappings writes the rows; changed reports whether one that was there
+// is not the same any more.
+func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before, rows []mailroom.Mapping) (changed bool, err error) {
+	old := map[string]mailroom.Mapping{}
+	for _, m := range before {
+		old[m.RawName] = m
+	}
+	var added []mailroom.Mapping
+	var aimed []aiming
+	for _, r := range rows {
+		r.OrgID, r.MailboxID = box.OrgID, box.ID
+		was, known := old[r.RawName]
+		if !known {
+			added = append(added, r)
+			continue
+		}
+		delete(old, r.RawName)
+		if was.OTYSFolderID != r.OTYSFolderID {
+			aimed = append(aimed, aiming{was.ID, was.OTYSFolderID, r.OTYSFolderID})
+		}
+		different, err := t.changeMapping(ctx, was, r)
+		if err != nil {
+			return false, err
+		}
+		changed = changed || different
+	}
+	for _, m := range before {
+		if _, gone := old[m.RawName]; gone {
+			changed = true
+			if err := t.removeMapping(ctx, m.ID); err != nil {
+				return false, err
+			}
+		}
+	}
+	var recount []string
+	// All rows stand as they shall be by now: what moves is judged by where every
+	// row aims, so that two rows can change places.
+	for _, a := range aimed {
+		recount = append(recount, a.from, a.to)
+		if err := t.moveDeliveries(ctx, a); err != nil {
+			return false, err
+		}
+	}
+	for _, m := range added {
+		if err := t.addMapping(ctx, m); err != nil {
+			return false, err
+		}
+		adopted, err := t.adoptPlacements(ctx, box.UserID, m)
+		if err != nil {
+			return false, err
+		}
+		if adopted {
+			recount = append(recount, m.OTYSFolderID)
+		}
+	}
+	if len(recount) == 0 {
+		return changed, nil
+	}
+	return changed, t.recountFolders(ctx, recount)
+}
+
+func (t *tx) addMapping(ctx context.Context, m mailroom.Mapping) error {
+	if _, err := t.exec(ctx, `INSERT INTO mappings(`+mappingColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)`,
+		m.ID, m.OrgID, m.MailboxID, m.RawName, clean(m.Name), m.OTYSFolderID, mailroom.Micros(m.Since), m.Paused, mailroom.Micros(m.CreatedAt)); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `INSERT INTO progress(mapping_id, mailbox_id) VALUES ($1, $2)`, m.ID, m.MailboxID)
+	return err
+}
+
+func (t *tx) changeMapping(ctx context.Context, was, is mailroom.Mapping) (different bool, err error) {
+	since := mailroom.Micros(is.Since)
+	different = was.OTYSFolderID != is.OTYSFolderID || was.Paused != is.Paused || mailroom.Micros(was.Since) != since
+	if _, err := t.exec(ctx, `UPDATE mappings SET name = $1, otys_folder_id = $2, since = $3, paused = $4 WHERE id = $5`,
+		clean(is.Name), is.OTYSFolderID, since, is.Paused, was.ID); err != nil {
+		return false, err
+	}
+	if mailroom.Micros(was.Since) == since {
+		return different, nil
+	}
+	// Which mails are too old is to be found out again, by listing the folder as
+	// if for the first time; what is filed already is known by its UID.
+	_, err = t.exec(ctx, `UPDATE progress SET stage = $1, uid_validity = 0, uid_next = 0, highest_modseq = 0, backlog = '', skipped = '',
+		checked_at = 0, problem = '', failures = 0, retry_at = 0, backfill_total = 0, backfill_started = 0 WHERE mapping_id = $2`,
+		string(mailroom.StageIdle), was.ID)
+	return different, err
+}
+
+// removeMapping takes a row away with its progress and quarantine. Placements
+// stay, so that the same folder mapped again is not read twice.
+func (t *tx) removeMapping(ctx context.Context, id string) error {
+	if _, err := t.exec(ctx, `DELETE FROM quarantine WHERE mapping_id = $1`, id); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `DELETE FROM mappings WHERE id = $1`, id)
+	return err
+}
+
+// moveDeliveries takes the mail that a mapping brought to its new OTYS folder.
+// What another mapping brings to the old one stays there as well.
+func (t *tx) moveDeliveries(ctx context.Context, a aiming) error {
+	if _, err := t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)
+		SELECT CAST($1 AS TEXT), d.message_seq, d.org_id, d.user_id, d.received_at, d.unread, d.sent, CAST($2 AS BIGINT)
+		FROM deliveries d WHERE d.otys_folder_id = $3
+		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $4)
+		ON CONFLICT (otys_folder_id, message_seq) DO NOTHING`, a.to, t.at, a.from, a.mappingID); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `DELETE FROM deliveries WHERE otys_folder_id = $1
+		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = deliveries.message_seq AND p.mapping_id = $2)
+		AND NOT EXISTS (SELECT 1 FROM placements p JOIN mappings m ON m.id = p.mapping_id
+		  WHERE p.message_seq = deliveries.message_seq AND m.otys_folder_id = $1 AND m.id <> $2)`, a.from, a.mappingID)
+	return err
+}
+
+// adoptPlacements hands what was read of a folder under an earlier mapping to
+// the new one: the syncer will not read it again, so it is delivered from here.
+func (t *tx) adoptPlacements(ctx context.Context, userID string, m mailroom.Mapping) (adopted bool, err error) {
+	n, err := t.exec(ctx, `UPDATE placements SET mapping_id = $1 WHERE mailbox_id = $2 AND raw_name = $3`, m.ID, m.MailboxID, m.RawName)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	_, err = t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)
+		SELECT CAST($1 AS TEXT), d.message_seq, d.org_id, d.user_id, d.received_at, d.unread, d.sent, CAST($2 AS BIGINT)
+		FROM deliveries d WHERE d.user_id = $3 AND d.received_at >= $4
+		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $5 AND p.gone_at = 0)
+		AND d.otys_folder_id = (SELECT MIN(e.otys_folder_id) FROM deliveries e WHERE e.message_seq = d.message_seq AND e.user_id = d.user_id)
+		ON CONFLICT (otys_folder_id, message_seq) DO NOTHING`, m.OTYSFolderID, t.at, userID, mailroom.Micros(m.Since), m.ID)
+	return true, err
+}
