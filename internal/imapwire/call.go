@@ -36,6 +36,7 @@ type command struct {
 	listed   *listing
 	status   *Status
 	search   *SearchResult
+	found    []UIDRange // of search, as they came
 	spaces   *Namespaces
 	ids      *map[string]string
 }
@@ -264,6 +265,9 @@ func (c *Client) complete(tag, rest []byte) bool {
 		}
 		n := c.notice(rest)
 		cmd.resp, cmd.done = n, true
+		if cmd.search != nil && len(cmd.found) > 0 {
+			cmd.search.UIDs, cmd.found = normal(cmd.found), nil
+		}
 		if n.Status == "OK" {
 			if cmd.examined != nil {
 				cmd.examined.code(n)

@@ -182,7 +182,7 @@ func TestUntaggedDataAtAnyTime(t *testing.T) {
 		S: * 5 FETCH (FLAGS (\Deleted))
 		S: * OK Still here
 		S: * 0 RECENT
-		S: * VANISHED 300:302,310
+		S: * VANISHED 310,302:300
 		S: * NO [ALERT] Disk nearly full
 		S: * LIST () "/" Foo
 		S: * STATUS Foo (MESSAGES 1)

@@ -37,8 +37,8 @@ type Limits struct {
 	// Items is how many elements one list may have that is kept in memory:
 	// flags, labels, capabilities, items of one FETCH response.
 	Items int
-	// Numbers is how many numbers and ranges one SEARCH, ESEARCH or VANISHED
-	// response may have.
+	// Numbers is how many ranges of numbers one SEARCH command may find, or one
+	// VANISHED response may hold.
 	Numbers int
 	// Names is how many mailboxes one LIST may answer.
 	Names int

@@ -2,7 +2,6 @@ package imapwire
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,11 +119,15 @@ func isASCII(s string) bool {
 	return true
 }
 
-// readSearch reads "* SEARCH 2 84 882 (MODSEQ 917)", of any length.
+// readSearch reads "* SEARCH 2 84 882 (MODSEQ 917)", of any length and in any
+// order.
 func (c *Client) readSearch() error {
 	cmd := c.taker(func(cmd *command) bool { return cmd.search != nil })
-	var found []uint32
-	res := SearchResult{Answered: true}
+	if cmd == nil {
+		c.skip(SkipUnasked, "SEARCH")
+		cmd = &command{search: &SearchResult{}}
+	}
+	cmd.search.Answered = true
 	for {
 		if err := c.rd.spaces(); err != nil {
 			return err
@@ -134,12 +137,14 @@ func (c *Client) readSearch() error {
 			return err
 		}
 		if b == '\r' || b == '\n' {
-			break
+			return nil
 		}
 		if b == '(' {
-			if res.ModSeq, err = c.searchModSeq(); err != nil {
+			n, err := c.searchModSeq()
+			if err != nil {
 				return err
 			}
+			cmd.search.ModSeq = max(cmd.search.ModSeq, n)
 			continue
 		}
 		n, ok, err := c.rd.uint32Value()
@@ -150,28 +155,16 @@ func (c *Client) readSearch() error {
 			c.skip(SkipMalformed, "SEARCH")
 			continue
 		}
-		if c.lim.Numbers <= len(found) {
-			return &LimitError{"Numbers", int64(c.lim.Numbers)}
+		if cmd.found, err = c.found(cmd.found, n, n); err != nil {
+			return err
 		}
-		found = append(found, n)
 	}
-	if cmd == nil {
-		c.skip(SkipUnasked, "SEARCH")
-		return nil
-	}
-	slices.Sort(found) // the standard promises no order
-	for _, n := range found {
-		cmd.search.UIDs.Add(n)
-	}
-	cmd.search.Answered = true
-	cmd.search.ModSeq = max(cmd.search.ModSeq, res.ModSeq)
-	return nil
 }
 
 func (c *Client) searchModSeq() (uint64, error) {
 	words, err := c.rd.words()
 	if err == nil && len(words) == 2 && strings.EqualFold(words[0], "MODSEQ") {
-		n, _ := parseNumber([]byte(words[1]))
+		n, _ := parse63([]byte(words[1]))
 		return n, nil
 	}
 	return 0, err
@@ -180,7 +173,7 @@ func (c *Client) searchModSeq() (uint64, error) {
 // readESearch reads `* ESEARCH (TAG "m5") UID ALL 1:17,21 MODSEQ 917` (RFC 4731,
 // RFC 4466 section 2.6.2).
 func (c *Client) readESearch() error {
-	tag, res := "", SearchResult{Answered: true}
+	tag := ""
 	if b, err := c.rd.peek(); err != nil {
 		return err
 	} else if b == '(' {
@@ -192,34 +185,29 @@ func (c *Client) readESearch() error {
 			tag = words[1]
 		}
 	}
-	for {
-		if err := c.rd.spaces(); err != nil {
-			return err
-		}
-		if eol, err := c.rd.atEOL(); err != nil {
-			return err
-		} else if eol {
-			break
-		}
-		if err := c.readESearchItem(&res); err != nil {
-			return err
-		}
-	}
 	cmd := c.taker(func(cmd *command) bool { return cmd.search != nil && cmd.tag == tag })
 	if cmd == nil {
 		cmd = c.taker(func(cmd *command) bool { return cmd.search != nil })
 	}
 	if cmd == nil {
 		c.skip(SkipUnasked, "ESEARCH")
-		return nil
+		cmd = &command{search: &SearchResult{}}
 	}
-	cmd.search.UIDs.AddSet(res.UIDs)
 	cmd.search.Answered = true
-	cmd.search.ModSeq = max(cmd.search.ModSeq, res.ModSeq)
-	return nil
+	for {
+		if err := c.rd.spaces(); err != nil {
+			return err
+		}
+		if eol, err := c.rd.atEOL(); err != nil || eol {
+			return err
+		}
+		if err := c.readESearchItem(cmd); err != nil {
+			return err
+		}
+	}
 }
 
-func (c *Client) readESearchItem(res *SearchResult) error {
+func (c *Client) readESearchItem(cmd *command) error {
 	word, err := c.rd.word()
 	if err != nil {
 		return err
@@ -235,13 +223,12 @@ func (c *Client) readESearchItem(res *SearchResult) error {
 	}
 	switch word {
 	case "ALL":
-		set, err := c.readUIDs()
-		res.UIDs.AddSet(set)
+		cmd.found, err = c.readRanges(cmd.found)
 		return err
 	case "MODSEQ":
 		n, ok, err := c.rd.number()
 		if ok && n <= math.MaxInt64 {
-			res.ModSeq = n
+			cmd.search.ModSeq = max(cmd.search.ModSeq, n)
 		}
 		return err
 	case "MIN", "MAX", "COUNT":

@@ -50,11 +50,17 @@ func TestUIDSetAgainstMaps(t *testing.T) {
 				}
 			}
 		}
+		var both UIDSet
+		both.AddSet(sets[1])
+		both.AddSet(sets[0])
 		diff := sets[0].Minus(sets[1])
 		var want []uint32
 		for u := range uint32(60) {
 			if sets[0].Contains(u) != maps[0][u] {
 				t.Fatalf("%s contains %d: %v", sets[0], u, maps[0][u])
+			}
+			if both.Contains(u) != (maps[0][u] || maps[1][u]) {
+				t.Fatalf("%s and %s together are %s", sets[0], sets[1], both)
 			}
 			if maps[0][u] && !maps[1][u] {
 				want = append(want, u)

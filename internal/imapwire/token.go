@@ -69,24 +69,39 @@ func (rd *reader) keep(b byte) error {
 func (rd *reader) atom() ([]byte, error) {
 	rd.tok = rd.tok[:0]
 	for {
-		b, err := rd.peek()
-		if err != nil {
+		if _, err := rd.peek(); err != nil {
 			return nil, err
 		}
-		if atomEnd(b) {
+		chunk, n := rd.buf[rd.r:rd.w], 0
+		for n < len(chunk) && !atomEnd(chunk[n]) {
+			n++
+		}
+		if lim := rd.c.lim.Token; len(rd.tok)+n > lim {
+			return nil, &LimitError{"Token", int64(lim)}
+		}
+		rd.tok = append(rd.tok, chunk[:n]...)
+		rd.r += n
+		if n < len(chunk) {
 			return rd.tok, nil
 		}
-		if err := rd.keep(b); err != nil {
-			return nil, err
-		}
-		rd.r++
 	}
 }
 
 // word is an atom in upper case, for names of responses and items.
 func (rd *reader) word() (string, error) {
 	a, err := rd.atom()
-	return strings.ToUpper(string(a)), err
+	return upper(a), err
+}
+
+// words that come by the thousand.
+var words = map[string]string{"FETCH": "FETCH", "UID": "UID", "FLAGS": "FLAGS", "MODSEQ": "MODSEQ", "INTERNALDATE": "INTERNALDATE",
+	"RFC822.SIZE": "RFC822.SIZE", "STATUS": "STATUS", "LIST": "LIST", "OK": "OK"}
+
+func upper(b []byte) string {
+	if w, ok := words[string(b)]; ok { // without an allocation
+		return w
+	}
+	return strings.ToUpper(string(b))
 }
 
 // quoted reads a quoted string, of which a line end is no part.
@@ -239,22 +254,37 @@ func (rd *reader) number() (n uint64, ok bool, err error) {
 	return n, ok, nil
 }
 
+// parseNumber reads up to 64 bits, as wide as Gmail's ids may be.
 func parseNumber(s []byte) (uint64, bool) {
 	var n uint64
 	for _, b := range s {
-		if b < '0' || b > '9' || n > (math.MaxUint64-9)/10 {
+		d := uint64(b - '0')
+		if b < '0' || b > '9' || n > (math.MaxUint64-d)/10 {
 			return 0, false
 		}
-		n = n*10 + uint64(b-'0')
+		n = n*10 + d
 	}
 	return n, len(s) > 0
+}
+
+// parse63 is parseNumber for sizes and MODSEQs, which are signed where they are
+// kept (RFC 9051 number64, RFC 7162 section 7).
+func parse63(s []byte) (uint64, bool) {
+	n, ok := parseNumber(s)
+	if !ok || n > math.MaxInt64 {
+		return 0, false
+	}
+	return n, true
 }
 
 // uint32Value is number for what is at most 32 bits wide; other values count
 // as nonsense.
 func (rd *reader) uint32Value() (uint32, bool, error) {
 	n, ok, err := rd.number()
-	return uint32(n), ok && n <= math.MaxUint32, err
+	if !ok || n > math.MaxUint32 {
+		return 0, false, err
+	}
+	return uint32(n), true, nil
 }
 
 // list calls each at every element of a parenthesized list until the list
@@ -309,6 +339,9 @@ func (rd *reader) words() ([]string, error) {
 		}
 		s, err := rd.str()
 		if err == nil && s != nil {
+			if out == nil {
+				out = make([]string, 0, 3)
+			}
 			out = append(out, intern(s))
 		}
 		return err
@@ -353,49 +386,6 @@ func (rd *reader) value(depth int) error {
 	}
 	_, err = rd.str()
 	return err
-}
-
-// set reads a set of numbers such as "41,43:116", of any length.
-func (rd *reader) set(add func(first, last uint32) error) error {
-	var n, first uint64
-	ranged, digits := false, false
-	flush := func() error {
-		if !digits {
-			return nil
-		}
-		if !ranged {
-			first = n
-		}
-		lo, hi := min(first, n), max(first, n)
-		n, digits, ranged = 0, false, false
-		if lo == 0 || hi > math.MaxUint32 {
-			rd.c.skip(SkipMalformed, "number")
-			return nil
-		}
-		return add(uint32(lo), uint32(hi))
-	}
-	for {
-		b, err := rd.peek()
-		if err != nil {
-			return err
-		}
-		switch {
-		case b >= '0' && b <= '9':
-			n, digits = min(n*10+uint64(b-'0'), 1<<40), true
-		case b == ':' && digits && !ranged:
-			first, n, digits, ranged = n, 0, false, true
-		case b == ',':
-			if err := flush(); err != nil {
-				return err
-			}
-			ranged = false
-		case atomEnd(b):
-			return flush()
-		default:
-			return errSyntax
-		}
-		rd.r++
-	}
 }
 
 // known are the flags that nearly every message has.

@@ -1,6 +1,7 @@
 package imapwire
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"math"
@@ -24,13 +25,11 @@ type UIDSet []UIDRange
 
 // UIDs is the set of these UIDs; zeros are ignored.
 func UIDs(uids ...uint32) UIDSet {
-	sorted := slices.Clone(uids)
-	slices.Sort(sorted)
-	var s UIDSet
-	for _, u := range sorted {
-		s.Add(u)
+	ranges := make([]UIDRange, len(uids))
+	for i, u := range uids {
+		ranges[i] = UIDRange{u, u}
 	}
-	return s
+	return normal(ranges)
 }
 
 // UIDsBetween is first:last.
@@ -109,9 +108,18 @@ func (s *UIDSet) AddRange(first, last uint32) {
 
 // AddSet adds all of t.
 func (s *UIDSet) AddSet(t UIDSet) {
-	for _, r := range t {
+	*s = normal(append(slices.Clone(*s), t...))
+}
+
+// normal makes a set of ranges in any order, which it takes over. Adding them
+// one by one would take time by the square of their number.
+func normal(ranges []UIDRange) UIDSet {
+	slices.SortFunc(ranges, func(a, b UIDRange) int { return cmp.Compare(a.First, b.First) })
+	s := UIDSet(ranges[:0])
+	for _, r := range ranges {
 		s.AddRange(r.First, r.Last)
 	}
+	return s
 }
 
 // Contains tells whether uid is in the set; "n:*" contains every UID from n.
