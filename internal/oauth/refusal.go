@@ -126,14 +126,14 @@ func classify(a answer, code string, at stage) *mailroom.Error {
 	}
 	r, ok := cat.Errors[a.Error]
 	switch {
+	case a.status >= 500:
+		r = Refusal{mailroom.Unavailable, "transient"}
 	case !ok && a.Suberror == "consent_required":
 		r = cat.Errors["consent_required"]
 	case !ok:
 		// Not an OAuth answer, or a word that we do not know: says nothing about
 		// the grant.
 		r = Refusal{mailroom.Unavailable, "unknown"}
-	case a.status >= 500:
-		r = Refusal{mailroom.Unavailable, "transient"}
 	case a.Error == "invalid_grant" && at == redeeming:
 		r.Family = "code_used"
 	case a.Error == "invalid_grant" && a.Suberror == "consent_required":
