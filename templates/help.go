@@ -1,6 +1,8 @@
 package templates
 
 import (
+	"embed"
+	"slices"
 	"strings"
 
 	"mailroom/internal/mailroom"
@@ -46,4 +48,17 @@ func HelpFor(kind mailroom.Kind, key string) string {
 func helpPage(link string) string {
 	page, _, _ := strings.Cut(link, "#")
 	return page
+}
+
+//go:embed help
+var helpFiles embed.FS
+
+// HelpText is a page of the help in a language as HTML. ok is false for a page
+// that does not exist.
+func HelpText(lang, page string) (html string, ok bool) {
+	if !slices.Contains(HelpPages, page) {
+		return "", false
+	}
+	data, err := helpFiles.ReadFile("help/" + lang + "/" + page + ".html")
+	return string(data), err == nil
 }

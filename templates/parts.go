@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -72,11 +73,19 @@ type Option struct{ Value, Text string }
 
 // liveAttributes make an element ask for itself again when something changed,
 // and now and then so that "40 s ago" stays true.
-func liveAttributes(id, url string) templ.Attributes {
-	return templ.Attributes{
+func liveAttributes(id, url string, also []string) templ.Attributes {
+	a := templ.Attributes{
 		"id": id, "hx-get": url, "hx-select": "#" + id, "hx-target": "this", "hx-swap": "outerMorph",
 		"hx-trigger": "changed from:body throttle:1s, every 30s",
 	}
+	if len(also) > 0 {
+		specs := make([]string, len(also))
+		for i, other := range also {
+			specs[i] = "#" + other + ":outerMorph"
+		}
+		a["hx-select-oob"] = strings.Join(specs, ",")
+	}
+	return a
 }
 
 func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }

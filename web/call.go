@@ -75,9 +75,10 @@ func (c *call) isFragment() bool { return c.r.Header.Get("HX-Request") == "true"
 
 // flash keeps a message for the next page that this session sees. kind is
 // "done", "note" or "bad".
-func (c *call) flash(kind, key string, args ...any) {
-	list := c.peekFlash()
-	list = append(list, templates.Flash{Kind: kind, Text: c.t.Text(key, args...)})
+func (c *call) flash(kind, key string, args ...any) { c.flashText(kind, c.t.Text(key, args...)) }
+
+func (c *call) flashText(kind, text string) {
+	list := append(c.peekFlash(), templates.Flash{Kind: kind, Text: text})
 	if data, err := json.Marshal(list); err == nil {
 		c.sessions.Put(c.r.Context(), sessionFlash, data)
 	}

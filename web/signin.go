@@ -47,6 +47,10 @@ func signIn(c *call) error {
 			return c.redirect(ownPath(f.Value("next"), "/"))
 		}
 	}
+	if mailroom.KindOf(err) == mailroom.Forbidden { // disabled: a word at the door, not a page
+		f.Complain("", templates.ErrorText(c.t, mailroom.AsError(err)))
+		return c.showAgain(templates.SignIn(c.page("", "signin.title"), f))
+	}
 	if c.complain(&f, err) {
 		return c.showAgain(templates.SignIn(c.page("", "signin.title"), f))
 	}

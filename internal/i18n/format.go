@@ -170,3 +170,21 @@ func (t T) About(d time.Duration) string {
 	}
 	return t.Text("format.about_hours", "n", max(1, int64((d+30*time.Minute)/time.Hour)))
 }
+
+// Day is a day as <input type="date"> wants it, "2026-11-23"; "" for the zero time.
+func (t T) Day(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.In(t.location).Format(time.DateOnly)
+}
+
+// ParseDay is the beginning of a day that Day wrote, in the same time zone; the
+// zero time for "". ok is false for what is no date.
+func (t T) ParseDay(s string) (at time.Time, ok bool) {
+	if s == "" {
+		return time.Time{}, true
+	}
+	at, err := time.ParseInLocation(time.DateOnly, s, t.location)
+	return at, err == nil
+}

@@ -1,0 +1,204 @@
+package templates
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/a-h/templ"
+
+	"mailroom/internal/mailroom"
+	"mailroom/internal/portal"
+)
+
+// MappingView is the page Mail - IMAP Folders Mapping with its rows as typed.
+type MappingView struct {
+	portal.MappingPage
+	Inputs []MappingInput
+	Form   Form
+}
+
+// MappingInput is one row as typed. Folder is the raw name.
+type MappingInput struct {
+	ID, Folder, OTYS string
+	Since            string // "2026-11-23" or ""
+	Paused           bool
+	Focus            bool // the row was just added
+}
+
+// manyMails is where the old guide asked for a clean-up. Mailroom needs none,
+// and says so.
+const manyMails = 500
+
+// guessRate is messages a second that a first sync reads at a distant server:
+// a cautious guess, used until the mapping's own rate is known.
+const guessRate = 25
+
+// asking reports whether the page should ask the server for its folders now.
+func (v MappingView) asking() bool { return v.Ready && !v.Live && v.Problem == nil }
+
+// folder finds a folder of the list by its raw name.
+func (v MappingView) folder(raw string) (mailroom.Folder, bool) {
+	for _, f := range v.Folders {
+		if f.RawName == raw {
+			return f, true
+		}
+	}
+	return mailroom.Folder{}, false
+}
+
+// saved finds a saved mapping by its folder.
+func (v MappingView) saved(raw string) (portal.MappingRow, bool) {
+	for _, r := range v.Rows {
+		if r.Mapping.RawName == raw {
+			return r, true
+		}
+	}
+	return portal.MappingRow{}, false
+}
+
+// gone lists the mapped folders that the server no longer has.
+func (v MappingView) gone() []string {
+	var names []string
+	for _, r := range v.Rows {
+		if r.Gone {
+			names = append(names, r.Mapping.Name)
+		}
+	}
+	return names
+}
+
+// folderOptions are the choices of one row: the server's folders as a tree with
+// their counts, and the row's own folder even when the server no longer has it.
+func (v MappingView) folderOptions(p Page, in MappingInput) []Option {
+	out := []Option{{"", p.Text("mappings.choose")}}
+	if _, listed := v.folder(in.Folder); !listed && in.Folder != "" {
+		name := in.Folder
+		if r, ok := v.saved(in.Folder); ok {
+			name = r.Mapping.Name
+		}
+		key := "mappings.option.gone"
+		if len(v.Folders) == 0 {
+			key = "mappings.option.unlisted"
+		}
+		out = append(out, Option{FolderValue(in.Folder), p.Text(key, "name", name)})
+	}
+	for _, f := range v.Folders {
+		out = append(out, Option{FolderValue(f.RawName), v.folderText(p, f)})
+	}
+	return out
+}
+
+// folderText is a folder as a choice: indented under its parent, what it is
+// for when its name does not say so, and how many messages it holds.
+func (v MappingView) folderText(p Page, f mailroom.Folder) string {
+	text := strings.Repeat("\u2003", v.depth(f)) + folderName(p, f)
+	if role := roleText(p, f); role != "" && !strings.EqualFold(role, f.Leaf()) {
+		text += " · " + role
+	}
+	if f.Messages >= 0 {
+		text += " (" + p.Number(f.Messages) + ")"
+	}
+	return text
+}
+
+// depth is how far a folder stands indented: by its listed ancestors only.
+func (v MappingView) depth(f mailroom.Folder) int {
+	n := 0
+	for _, other := range v.Folders {
+		if len(other.Path) < len(f.Path) && len(other.Path) > 0 && f.Delimiter != "" &&
+			strings.HasPrefix(f.Name, other.Name+f.Delimiter) {
+			n++
+		}
+	}
+	return n
+}
+
+// folderName is the last part of a folder's path; INBOX is no word.
+func folderName(p Page, f mailroom.Folder) string {
+	if f.Role == mailroom.RoleInbox && strings.EqualFold(f.Leaf(), "INBOX") {
+		return p.Text("folder.role.inbox")
+	}
+	return f.Leaf()
+}
+
+func roleText(p Page, f mailroom.Folder) string {
+	if f.Role == mailroom.RoleNone || f.Role == mailroom.RoleNonMail {
+		return ""
+	}
+	return p.Text("folder.role." + string(f.Role))
+}
+
+// otysOptions are the OTYS folders that a row can aim at.
+func (v MappingView) otysOptions(p Page) []Option {
+	out := []Option{{"", p.Text("mappings.choose_otys")}}
+	for _, o := range v.OTYS {
+		out = append(out, Option{o.ID, otysName(p, o)})
+	}
+	return out
+}
+
+// note says what is worth knowing about the folder of a row: that a large one
+// needs no clean-up and how long it will take. "" for nothing.
+func (v MappingView) note(p Page, in MappingInput) string {
+	f, ok := v.folder(in.Folder)
+	if !ok || f.Messages <= manyMails {
+		return ""
+	}
+	rate, done := float64(guessRate), int64(0)
+	if r, ok := v.saved(in.Folder); ok {
+		if r.Rate > 0 {
+			rate = r.Rate
+		}
+		done = r.Done()
+		if r.State == mailroom.StateUpToDate {
+			return ""
+		}
+	}
+	left := max(f.Messages-done, 0)
+	return p.Text("mappings.large", "n", f.Messages, "duration", p.About(time.Duration(float64(left)/rate*float64(time.Second))))
+}
+
+// mappedTo names the OTYS folder that a folder is saved to, "" for none.
+func (v MappingView) mappedTo(p Page, f mailroom.Folder) string {
+	if r, ok := v.saved(f.RawName); ok {
+		return otysName(p, r.OTYSFolder)
+	}
+	return ""
+}
+
+func rowField(i int, name string) string { return fmt.Sprintf("rows.%d.%s", i, name) }
+
+// FolderValue is a raw folder name as a form can carry it: as it is when it is
+// plain text, else in hexadecimal, since browsers would mend what is no UTF-8.
+func FolderValue(raw string) string {
+	plain := utf8.ValidString(raw) && !strings.HasPrefix(raw, "hex:") && strings.TrimSpace(raw) == raw &&
+		!strings.ContainsFunc(raw, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError })
+	if plain {
+		return raw
+	}
+	return "hex:" + hex.EncodeToString([]byte(raw))
+}
+
+// FolderFromValue is the inverse of FolderValue.
+func FolderFromValue(value string) string {
+	if digits, ok := strings.CutPrefix(value, "hex:"); ok {
+		if raw, err := hex.DecodeString(digits); err == nil {
+			return string(raw)
+		}
+	}
+	return value
+}
+
+// depthClass indents a folder in the list.
+func depthClass(depth int) string { return fmt.Sprintf("depth-%d", min(depth, 6)) }
+
+func sinceAttributes(f Form, i int, in MappingInput) templ.Attributes {
+	name := rowField(i, "since")
+	a := described(f, name, "")
+	a["id"], a["name"], a["type"], a["value"] = fieldID(name), name, "date", in.Since
+	return a
+}
