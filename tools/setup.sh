@@ -66,7 +66,7 @@ new_enough() { "$1" -e 'process.exit(process.versions.node.split(".")[0] >= 20 ?
 made_from=$npm_dir/node_modules/.made-from
 if ! cmp -s $npm_dir/package-lock.json $made_from; then
 	say "installing npm packages into $npm_dir"
-	npm --prefix $npm_dir ci --ignore-scripts --no-audit --no-fund --loglevel error </dev/null
+	npm --prefix $npm_dir ci --ignore-scripts --no-audit --no-fund --loglevel error </dev/null >/dev/null
 	cp $npm_dir/package-lock.json $made_from
 fi
 
@@ -84,7 +84,7 @@ if ! new_enough node && ! new_enough "$(own_node)"; then
 	esac
 	say "installing Node.js $node_version from npm into $npm_dir/.node"
 	mkdir -p $npm_dir/.node
-	npm --prefix $npm_dir/.node install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error "$package@$node_version" </dev/null
+	npm --prefix $npm_dir/.node install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error "$package@$node_version" </dev/null >/dev/null
 	chmod +x "$(own_node)"
 	new_enough "$(own_node)" || { say "Node.js from npm does not run here" >&2; exit 1; }
 fi
