@@ -15,7 +15,7 @@ func (s *session) kick(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bulkOn || s.bulkErr != nil {
+	if s.bulkOn || s.bulkErr != nil || s.alone {
 		return
 	}
 	s.bulkOn = true
@@ -49,7 +49,7 @@ func (s *session) backfill(ctx context.Context, ledgers []*ledger) (err error) {
 		endCtx, done := s.grace(ctx)
 		defer done()
 		for _, r := range runs {
-			r.finish(endCtx, nil)
+			r.leave(endCtx)
 		}
 	}()
 	for ctx.Err() == nil {
@@ -76,7 +76,7 @@ func (s *session) backfill(ctx context.Context, ledgers []*ledger) (err error) {
 			return err
 		default:
 			b.hangUp()
-			if err := s.park(ctx, l, s.newRun(l.mapping), err); err != nil {
+			if err := s.park(ctx, l, b.run(l), err); err != nil {
 				return err
 			}
 		}
@@ -110,7 +110,7 @@ func (b *bulkLane) turn(ctx context.Context) (l *ledger, at time.Time) {
 			at = again
 		}
 		if r := b.runs[l]; r != nil && l.account().backlog.Empty() {
-			r.finish(ctx, nil)
+			r.leave(ctx)
 			delete(b.runs, l)
 		}
 	}
@@ -153,15 +153,20 @@ func (b *bulkLane) part(ctx context.Context, l *ledger) error {
 		}
 		b.selected = l.mapping.RawName
 	}
-	if b.runs[l] == nil {
-		b.runs[l] = s.newRun(l.mapping)
-	}
 	set := l.take(s.k.Slice, s.now())
-	if err := s.readAll(ctx, b.conn, l, set, s.k.bulkLane(), b.runs[l]); err != nil {
+	if err := s.readAll(ctx, b.conn, l, set, s.k.bulkLane(), b.run(l)); err != nil {
 		return err
 	}
 	s.restIfStuck(l, set)
 	return nil
+}
+
+// run is the reading that the lane takes part in until l's backlog is empty.
+func (b *bulkLane) run(l *ledger) *runLog {
+	if b.runs[l] == nil {
+		b.runs[l] = b.s.joinRun(l)
+	}
+	return b.runs[l]
 }
 
 // restIfStuck leaves a mapping alone for a while of which a slice was read and
@@ -231,11 +236,10 @@ func (s *session) sharedPart(ctx context.Context, l *ledger) error {
 		}
 	}
 	set := l.take(s.k.SharedPart, s.now())
-	run := s.sharedRuns[l]
-	if run == nil {
-		run = s.newRun(l.mapping)
-		s.sharedRuns[l] = run
+	if s.sharedRuns[l] == nil {
+		s.sharedRuns[l] = s.joinRun(l)
 	}
+	run := s.sharedRuns[l]
 	err := s.readAll(ctx, s.conn, l, set, s.k.bulkLane(), run)
 	saveCtx, done := s.grace(ctx)
 	defer done()
@@ -243,15 +247,18 @@ func (s *session) sharedPart(ctx context.Context, l *ledger) error {
 	case err == nil:
 		s.restIfStuck(l, set)
 		if l.account().backlog.Empty() {
-			run.finish(saveCtx, nil)
+			run.leave(saveCtx)
+			delete(s.sharedRuns, l)
 		}
 		return nil
 	case errors.Is(err, errStale):
 		return nil
-	case wide(err) || ctx.Err() != nil:
-		if broken(err) && ctx.Err() == nil {
-			s.tolerate(saveCtx, l, err)
-		}
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case broken(err):
+		s.tolerate(saveCtx, l, err)
+		return err
+	case wide(err):
 		return err
 	}
 	return s.park(saveCtx, l, run, err)

@@ -36,7 +36,7 @@ func parkFor(failures int, jitter float64) time.Duration {
 // again, after attempts attempts.
 func retryQuarantine(key string, attempts int) time.Duration {
 	switch key {
-	case keyEmpty, keyPlaceholder, keyBreaks: // Exchange gives them later (PROVIDERS.md 3.6)
+	case keyEmpty, keyPlaceholder: // Exchange gives them later (PROVIDERS.md 3.6)
 		return double(5*time.Minute, 24*time.Hour, attempts*2-1)
 	}
 	return double(6*time.Hour, 7*24*time.Hour, attempts)
@@ -86,8 +86,9 @@ func storeErr(err error) error {
 
 // wide reports whether an error met in one folder concerns the whole mailbox.
 func wide(err error) bool {
-	var f storeFault
-	if errors.Is(err, mailroom.ErrFenced) || errors.Is(err, errRemapped) || errors.As(err, &f) {
+	var store storeFault
+	var reading readFault
+	if errors.Is(err, mailroom.ErrFenced) || errors.Is(err, errRemapped) || errors.As(err, &store) || errors.As(err, &reading) {
 		return true
 	}
 	e := mailroom.AsError(err)
@@ -95,13 +96,31 @@ func wide(err error) bool {
 	case mailroom.Throttled, mailroom.NeedsConsent, mailroom.NeedsAdmin, mailroom.NeedsVendor:
 		return true
 	case mailroom.Unavailable:
-		return !strings.HasPrefix(e.Key, "folder.")
+		return !folderKeys[e.Key] && !strings.HasPrefix(e.Key, "folder.")
 	}
 	return false
 }
 
+// folderKeys are faults that leave the connection alive: the server said no to
+// one question about one folder.
+var folderKeys = map[string]bool{
+	"imap.error.refused":      true,
+	"imap.error.busy":         true,
+	"imap.error.short_answer": true,
+}
+
 // broken reports whether err is the connection's end.
 func broken(err error) bool {
-	var f storeFault
-	return !errors.As(err, &f) && mailroom.KindOf(err) == mailroom.Unavailable && wide(err)
+	var store storeFault
+	var reading readFault
+	if errors.As(err, &store) {
+		return false
+	}
+	return errors.As(err, &reading) || mailroom.KindOf(err) == mailroom.Unavailable && wide(err)
 }
+
+// readFault is a FETCH that ended early, with the connection or by a refusal,
+// which leaves the connection in an unknown state too.
+type readFault struct{ error }
+
+func (f readFault) Unwrap() error { return f.error }

@@ -14,22 +14,20 @@ import (
 // whole mailbox is.
 func (s *session) look(ctx context.Context, l *ledger) error {
 	s.moving()
-	run := s.newRun(l.mapping)
+	run := s.joinRun(l)
 	err := s.check(ctx, l, run)
-	if err == nil {
-		run.finish(ctx, nil)
-		return nil
-	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
 	saveCtx, done := s.grace(ctx)
 	defer done()
-	if wide(err) || ctx.Err() != nil {
-		if broken(err) && ctx.Err() == nil {
-			s.tolerate(saveCtx, l, err)
-		}
-		run.finish(saveCtx, nil)
+	defer run.leave(saveCtx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case broken(err):
+		s.tolerate(saveCtx, l, err)
+		return err
+	case wide(err):
 		return err
 	}
 	s.selected = ""
@@ -44,9 +42,7 @@ func (s *session) park(ctx context.Context, l *ledger, run *runLog, err error) e
 	s.log.Warn("folder parked", "mapping", l.mapping.ID, "kind", problem.Kind, "failures", failures, "error", err)
 	s.k.counters.failed(problem.Kind)
 	if news {
-		run.finish(ctx, problem)
-	} else {
-		run.finish(ctx, nil)
+		run.failed(ctx, problem)
 	}
 	return s.save(ctx, l)
 }
@@ -142,7 +138,13 @@ func (s *session) load(ctx context.Context, l *ledger, uidValidity uint32) error
 	if err != nil {
 		return storeErr(err)
 	}
-	l.load(placed, quarantined)
+	var tried map[uint32]mailroom.Quarantine
+	if !quarantined.Empty() {
+		if tried, err = s.k.Store.QuarantineOf(ctx, l.mapping.ID); err != nil {
+			return storeErr(err)
+		}
+	}
+	l.load(placed, quarantined, tried)
 	return nil
 }
 
@@ -350,9 +352,10 @@ func (s *session) readLive(ctx context.Context, l *ledger, run *runLog) error {
 	}
 }
 
-// retryQuarantined tries the mails again whose time has come.
+// retryQuarantined tries the mails again whose time has come, one at a time,
+// since each has failed before.
 func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) error {
-	const most = 100 // at a time: they must not hold up new mail
+	const most = 20 // at a time: they must not hold up new mail
 	now := s.now()
 	held := l.account().quarantined
 	if held.Empty() || !s.manual && now.Sub(l.dueAt) < s.k.Poll {
@@ -363,10 +366,18 @@ func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) 
 	if err != nil {
 		return storeErr(err)
 	}
-	if due = due.Intersect(held).Newest(most); due.Empty() {
-		return nil
+	for uid := range due.Intersect(held).Newest(most).Descending {
+		err := s.readAll(ctx, s.conn, l, mailroom.UIDs(uid), s.k.liveLane(), run)
+		if err != nil && broken(err) && ctx.Err() == nil {
+			if err := s.fileSilent(ctx, l, l.generation(), mailroom.UIDs(uid), keyBreaks, run); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return s.readAll(ctx, s.conn, l, due, s.k.liveLane(), run)
+	return nil
 }
 
 // readAll reads set and looks after the UIDs that did not answer: those that
@@ -389,10 +400,28 @@ func (s *session) readAll(ctx context.Context, conn Conn, l *ledger, set mailroo
 	if missing = missing.Intersect(a.backlog.Union(a.quarantined)); missing.Empty() {
 		return nil
 	}
-	if answered, err = s.read(ctx, conn, l, missing, ln, run); err != nil {
+	return s.readSilent(ctx, conn, l, generation, missing, ln, run)
+}
+
+// readSilent asks once more for mails that did not answer, in halves if none of
+// them does: one may keep the others from being sent.
+func (s *session) readSilent(ctx context.Context, conn Conn, l *ledger, generation uint32, set mailroom.UIDSet, ln lane, run *runLog) error {
+	answered, err := s.read(ctx, conn, l, set, ln, run)
+	if err != nil {
+		return s.closeIn(ctx, l, generation, set, run, err)
+	}
+	rest := set.Minus(answered)
+	switch {
+	case rest.Empty():
+		return nil
+	case rest.Len() == 1 || ctx.Err() != nil:
+		return s.fileSilent(ctx, l, generation, rest, keyEmpty, run)
+	}
+	newer := rest.Newest(rest.Len() / 2)
+	if err := s.readSilent(ctx, conn, l, generation, newer, ln, run); err != nil {
 		return err
 	}
-	return s.fileSilent(ctx, l, generation, missing.Minus(answered), keyEmpty, run)
+	return s.readSilent(ctx, conn, l, generation, rest.Minus(newer), ln, run)
 }
 
 // fileSilent puts mails into quarantine of which there is nothing but the UID.
@@ -412,7 +441,7 @@ func (s *session) fileSilent(ctx context.Context, l *ledger, generation uint32, 
 // failed, again and again, while one single mail was asked for, that mail goes
 // into quarantine.
 func (s *session) closeIn(ctx context.Context, l *ledger, generation uint32, set mailroom.UIDSet, run *runLog, err error) error {
-	if !broken(err) || ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errStale) || wide(err) && !broken(err) {
 		return err
 	}
 	if set.Len() > 1 || l.progress().Failures+1 < breaking {
@@ -424,11 +453,6 @@ func (s *session) closeIn(ctx context.Context, l *ledger, generation uint32, set
 	}
 	return readFault{err}
 }
-
-// readFault is a connection that ended while mail was being read.
-type readFault struct{ error }
-
-func (f readFault) Unwrap() error { return f.error }
 
 // sameFolder reports whether two raw names are one folder: INBOX is
 // case-insensitive (RFC 3501 §5.1), all others are not.

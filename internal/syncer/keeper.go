@@ -174,16 +174,15 @@ func (k *Keeper) listen(ctx context.Context) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id, sig := range signals {
-		h := k.held[id]
-		if h == nil {
-			continue
-		}
-		if sig.Stop {
+	for id, h := range k.held {
+		switch sig, ok := signals[id]; {
+		case !ok: // taken away: revoked, paused, or another node's
+			h.cancel(mailroom.ErrFenced)
+		case sig.Stop:
 			h.cancel(errStopped)
-			continue
+		default:
+			h.session.tell(sig)
 		}
-		h.session.tell(sig)
 	}
 }
 
@@ -291,9 +290,10 @@ func (k *Keeper) release(h *holding, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), k.Grace)
 	defer cancel()
-	if e.answer > 0 {
-		// It was asked for and this is the answer. Else it would be tried again at
-		// once, and again, whatever the pause.
+	if e.answer > h.session.work.Mailbox.Wanted {
+		// Asked for during the session, and this is the answer. Else it would be
+		// tried again at once, whatever the pause. Release answers what was asked
+		// for before the claim.
 		if err := k.Store.Answered(ctx, h.claim, e.answer); err != nil {
 			k.Log.Warn("not marked as answered", "mailbox", h.claim.MailboxID, "error", err)
 		}

@@ -29,7 +29,8 @@ type ledger struct {
 	listing   bool
 	live      mailroom.UIDSet // part of the backlog that the live lane reads
 	strays    mailroom.UIDSet // filed after they had left the server
-	attempts  map[uint32]int  // of mails in quarantine, in this session
+	attempts  map[uint32]int  // at the mails in quarantine
+	run       *runLog         // the reading under way, one for both lanes
 	dirty     bool            // more has changed than the time of the last check
 	savedAt   time.Time
 	bulkAfter time.Time // the bulk lane leaves it alone until then
@@ -55,11 +56,14 @@ func newLedger(m mailroom.Mapping, p mailroom.Progress, t *Tuning, now time.Time
 }
 
 // load sets the account from what the store kept.
-func (l *ledger) load(placed, quarantined mailroom.UIDSet) {
+func (l *ledger) load(placed, quarantined mailroom.UIDSet, tried map[uint32]mailroom.Quarantine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acc = newAccount(placed, quarantined, l.p.Skipped, l.p.Backlog)
 	l.loaded = true
+	for uid, q := range tried {
+		l.attempts[uid] = q.Attempts
+	}
 	if l.acc.held() != l.p.OnServer {
 		l.compareSoon, l.dirty = true, true
 	}

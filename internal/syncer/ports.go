@@ -48,7 +48,8 @@ type Claims interface {
 	RenewLeases(ctx context.Context, node string, claims []mailroom.Claim, lease time.Duration, now time.Time) ([]mailroom.Claim, error)
 	// Wanted tells what people ask of the mailboxes that node holds, by mailbox id.
 	Wanted(ctx context.Context, node string) (map[string]mailroom.Signal, error)
-	// Release gives the lease back. problem replaces the mailbox's; nil clears it.
+	// Release gives the lease back. problem replaces the mailbox's, and answers
+	// what had been asked before the claim; nil clears it.
 	Release(ctx context.Context, c mailroom.Claim, retryAt time.Time, problem *mailroom.Problem, failures int) error
 	// Watch signals changes of a topic; "work" is bumped by whatever makes a
 	// mailbox due, wanted or stopped.
@@ -67,7 +68,8 @@ type Ledger interface {
 	// KnownBlobs says which raw mails the organization has already.
 	KnownBlobs(ctx context.Context, orgID string, hashes []string) (map[string]bool, error)
 	// Deliver is the transaction of a batch. Rows of raw mail come from
-	// Batch.Blobs; a Mail whose raw bytes are known has only Hash and Size in Blob.
+	// Batch.Blobs; a Mail whose raw bytes are known has only Hash and Size in Blob,
+	// and Conflict says that they are known no more. NotFound: the mapping is gone.
 	Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch) (delivered int, err error)
 	SaveProgress(ctx context.Context, c mailroom.Claim, p mailroom.Progress) error
 	// ApplyFlags follows the source: \Seen may mark read here, nothing marks unread.
@@ -76,6 +78,9 @@ type Ledger interface {
 	// server. Nothing is removed from the OTYS mailbox.
 	MarkGone(ctx context.Context, c mailroom.Claim, mappingID string, uidValidity uint32, gone mailroom.UIDSet) error
 	DueQuarantine(ctx context.Context, mappingID string, now time.Time) (mailroom.UIDSet, error)
+	// QuarantineOf are the rows by UID: how often each was tried decides when it is
+	// tried again.
+	QuarantineOf(ctx context.Context, mappingID string) (map[uint32]mailroom.Quarantine, error)
 	StartRun(ctx context.Context, r mailroom.SyncRun) error
 	FinishRun(ctx context.Context, r mailroom.SyncRun) error
 	// Answered says that the asking numbered wanted, and all before it, have been

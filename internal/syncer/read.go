@@ -82,6 +82,7 @@ func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.U
 		filed <- err
 	}()
 	fetchErr := r.fetch(fetchCtx, conn, set)
+	stop(errFetched)
 	close(r.fetched)
 	workers.Wait()
 	close(r.parsed)
@@ -94,6 +95,9 @@ func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.U
 	return mailroom.UIDs(r.answered...), fetchErr
 }
 
+// errFetched: nothing is expected any more.
+var errFetched = errors.New("fetch is over")
+
 // fetch streams into the parsers, held back by the lane's budget.
 func (r *reading) fetch(ctx context.Context, conn Conn, set mailroom.UIDSet) (err error) {
 	defer func() {
@@ -102,6 +106,12 @@ func (r *reading) fetch(ctx context.Context, conn Conn, set mailroom.UIDSet) (er
 		}
 	}()
 	return conn.Fetch(ctx, set, func(m mailroom.FetchedMail) error {
+		if ctx.Err() != nil { // also an answer that comes when Fetch has given up
+			if m.Release != nil {
+				m.Release()
+			}
+			return context.Cause(ctx)
+		}
 		r.s.moving()
 		it := item{mail: m, weight: min(int64(len(m.Raw)), r.lane.most)}
 		if err := r.lane.budget.Acquire(ctx, it.weight); err != nil {
@@ -317,6 +327,11 @@ func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, ite
 	switch {
 	case err == nil, errors.Is(err, errStale), errors.Is(err, mailroom.ErrFenced), ctx.Err() != nil:
 		return err
+	case mailroom.KindOf(err) == mailroom.Conflict:
+		// Raw mail that was known has been swept meanwhile. Nothing was filed, so
+		// it is still backlog and comes again, with its bytes.
+		s.log.Info("raw mail has gone meanwhile", "mapping", l.mapping.ID, "error", err)
+		return nil
 	case mailroom.KindOf(err) == mailroom.NotFound:
 		return errRemapped // the mapping was taken away meanwhile
 	case mailroom.KindOf(err) == mailroom.Unavailable:

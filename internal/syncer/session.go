@@ -131,7 +131,7 @@ func (s *session) stretch(ctx context.Context) (err error) {
 		endCtx, done := s.grace(ctx)
 		defer done()
 		for _, r := range s.sharedRuns {
-			r.finish(endCtx, nil)
+			r.leave(endCtx)
 		}
 	}()
 	if err := s.relist(ctx); err != nil {
@@ -268,12 +268,20 @@ func (s *session) poke() {
 	}
 }
 
-// answer looks at every mapping, in trouble or not, and then says that what was
-// asked for so far has been done.
+// answer looks at every mapping, and then says that what was asked for so far
+// has been done. If somebody did ask, folders in trouble are tried too; they come
+// last, since they may take the connection with them.
 func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
-	s.manual = true
+	s.manual = wanted > s.work.Mailbox.Done && wanted > s.answered
 	defer func() { s.manual = false }()
-	for _, l := range s.ledgers {
+	order := slices.Clone(s.ledgers)
+	slices.SortStableFunc(order, func(a, b *ledger) int {
+		return min(a.progress().Failures, 1) - min(b.progress().Failures, 1)
+	})
+	for _, l := range order {
+		if !s.manual && l.parked(s.now()) {
+			continue
+		}
 		if err := s.look(ctx, l); err != nil {
 			return err
 		}
