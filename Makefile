@@ -32,7 +32,7 @@ fmt: ## format Go and templ files
 	go tool templ fmt -log-level error .
 
 generate: ## write the *_templ.go files anew
-	go tool templ generate -log-level error
+	go tool templ generate -path templates -log-level error
 
 # BENCH_JSON=FILE writes the results there as well.
 bench: ## measure Mailroom beside its peers, in full (an hour)
