@@ -43,14 +43,16 @@ if [ -n "$lacking" ]; then
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e $policy ]; then
 		trap '$as_root rm -f $policy' EXIT
+		trap 'exit 1' INT TERM
 		printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
 		$as_root chmod 755 $policy
 	fi
 	log=$(mktemp)
-	export DEBIAN_FRONTEND=noninteractive
-	# shellcheck disable=SC2086 # a list of names
-	if ! { $as_root apt-get -q update &&
-		$as_root apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install $lacking; } >"$log" 2>&1 </dev/null; then
+	# sudo drops the environment, hence env.
+	apt_get="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q"
+	# shellcheck disable=SC2086 # lists of words
+	if ! { $apt_get update &&
+		$apt_get -y --no-install-recommends -o DPkg::Lock::Timeout=300 install $lacking; } >"$log" 2>&1 </dev/null; then
 		tail -n 40 "$log" >&2
 		say "apt-get failed; its whole output is in $log" >&2
 		exit 1
