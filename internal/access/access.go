@@ -52,6 +52,8 @@ type Store interface {
 	// FailRefresh gives the lease back and, with a problem, writes it on the
 	// mailbox, unless the version has passed.
 	FailRefresh(ctx context.Context, mailboxID, grantID, owner string, version int64, p *mailroom.Problem) error
+	// ExpireToken has the access token of a grant's version count as run out.
+	ExpireToken(ctx context.Context, grantID string, version int64) error
 	// ShredGrant deletes a mailbox's grant and data key. What it deleted comes
 	// back; NotFound when there was no grant.
 	ShredGrant(ctx context.Context, mailboxID string, e mailroom.AuditEvent) (mailroom.Credentials, error)

@@ -270,3 +270,12 @@ func (s *Store) SavePassword(ctx context.Context, mailboxID string, password, da
 func (s *Store) SaveAudit(ctx context.Context, e mailroom.AuditEvent) error {
 	return s.tx(ctx, func(t *tx) error { return t.audit(ctx, e) })
 }
+
+// ExpireToken has the access token of a grant's version count as run out, so that
+// the next who asks refreshes it.
+func (s *Store) ExpireToken(ctx context.Context, grantID string, version int64) error {
+	return s.tx(ctx, func(t *tx) error {
+		_, err := t.exec(ctx, `UPDATE grants SET expires_at = 0 WHERE id = $1 AND version = $2`, grantID, version)
+		return err
+	})
+}
