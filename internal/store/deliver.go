@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -263,6 +264,8 @@ func (d *delivery) saveMessages(ctx context.Context) error {
 			return err
 		}
 	}
+	// By rising rowid: FTS5 writes out what it has gathered at every step back.
+	slices.SortStableFunc(d.mails, func(a, b *filing) int { return cmp.Compare(a.seq, b.seq) })
 	var words [][]any
 	for _, f := range d.mails {
 		if f.seq == 0 {

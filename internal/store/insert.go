@@ -78,8 +78,13 @@ func (s *Store) insertText(head, tail string, width, n int) string {
 		default:
 			b.WriteByte(',')
 		}
-		b.WriteByte('$')
-		b.WriteString(strconv.Itoa(i + 1))
+		// SQLite takes "$1" for a name, and binding hundreds of names costs a tenth
+		// of a batch; a bare "?" has none.
+		if s.pg {
+			b.WriteString("$" + strconv.Itoa(i+1))
+		} else {
+			b.WriteByte('?')
+		}
 	}
 	b.WriteString(")")
 	b.WriteString(tail)

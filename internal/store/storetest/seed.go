@@ -72,7 +72,7 @@ func (w World) Map(t testing.TB, rawName, otys string, role mailroom.FolderRole)
 func (w World) AddPerson(t testing.TB, name string, addresses ...string) string {
 	t.Helper()
 	id := mailroom.NewID(mailroom.PrefixPerson)
-	w.exec(t, `INSERT INTO persons(id, org_id, kind, name, created_at) VALUES ($1,$2,'candidate',$3,1)`, id, w.OrgID, name)
+	w.exec(t, `INSERT INTO persons(id, org_id, kind, name, search, created_at) VALUES ($1,$2,'candidate',$3,$4,1)`, id, w.OrgID, name, strings.ToLower(name))
 	for _, a := range addresses {
 		w.exec(t, `INSERT INTO person_addresses(org_id, address, person_id) VALUES ($1,$2,$3)`, w.OrgID, a, id)
 	}
