@@ -45,7 +45,7 @@ func (p *Portal) FinishGrant(ctx context.Context, u mailroom.User, binding strin
 	if cb.Error != "" {
 		err := p.d.Consent.Refused(ctx, binding, cb.State, cb.Error, cb.ErrorDescription, cb.Subcode)
 		if err == nil {
-			err = mailroom.E(mailroom.NeedsConsent, "grant.error.refused")
+			err = mailroom.E(mailroom.NeedsConsent, "account.error.refused")
 		}
 		return mailroom.GrantOutcome{}, err
 	}
