@@ -384,14 +384,13 @@ func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32,
 	if l.generation() != generation {
 		return errStale
 	}
-	run.start(ctx)
 	b.Progress = l.after(in, bad)
 	if _, err := s.k.Store.Deliver(ctx, s.claim, b); err != nil {
 		return err
 	}
 	l.filed(in, bad, now)
 	s.moving()
-	run.filed(len(b.Mails), len(b.Quarantined))
+	run.filed(ctx, len(b.Mails), len(b.Quarantined))
 	s.k.counters.batches.Add(1)
 	s.k.counters.stored.Add(int64(len(b.Mails)))
 	s.k.counters.quarantined.Add(int64(len(b.Quarantined)))

@@ -26,7 +26,7 @@ func (s *session) joinRun(l *ledger) *runLog {
 	defer l.mu.Unlock()
 	if l.run == nil {
 		m := l.mapping
-		l.run = &runLog{s: s, l: l, run: mailroom.SyncRun{OrgID: m.OrgID, MailboxID: m.MailboxID, MappingID: m.ID}}
+		l.run = &runLog{s: s, l: l, run: mailroom.SyncRun{OrgID: m.OrgID, MailboxID: m.MailboxID, MappingID: m.ID, StartedAt: s.now()}}
 	}
 	l.run.users++
 	return l.run
@@ -40,7 +40,7 @@ func (r *runLog) start(ctx context.Context) {
 		return
 	}
 	r.open = true
-	r.run.ID, r.run.StartedAt = mailroom.NewID(mailroom.PrefixRun), r.s.now()
+	r.run.ID = mailroom.NewID(mailroom.PrefixRun)
 	if err := r.s.k.Store.StartRun(ctx, r.run); err != nil {
 		r.s.log.Warn("start of run not recorded", "run", r.run.ID, "error", err)
 	}
@@ -52,7 +52,9 @@ func (r *runLog) read(bytes int64) {
 	r.run.Bytes += bytes
 }
 
-func (r *runLog) filed(stored, quarantined int) {
+// filed notes what a batch brought.
+func (r *runLog) filed(ctx context.Context, stored, quarantined int) {
+	r.start(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.run.Stored += int64(stored)

@@ -80,6 +80,7 @@ type world struct {
 	blobs  *fakeBlobs
 	nodes  map[string]*node
 	tuning Tuning
+	open   Open
 	conns  int
 	bodies int
 }
@@ -92,7 +93,9 @@ type node struct {
 
 func newWorld(t testing.TB) *world {
 	time.Sleep(time.Until(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)))
-	return &world{t: t, server: newFakeServer(), store: newFakeStore(t), blobs: &fakeBlobs{}, nodes: map[string]*node{}}
+	w := &world{t: t, server: newFakeServer(), store: newFakeStore(t), blobs: &fakeBlobs{}, nodes: map[string]*node{}}
+	w.open = w.server.open
+	return w
 }
 
 func (w *world) start(name string) *node {
@@ -102,7 +105,7 @@ func (w *world) start(name string) *node {
 		log = slog.NewTextHandler(logTo{w.t}, &slog.HandlerOptions{Level: slog.LevelDebug})
 	}
 	n := &node{cancel: cancel, done: make(chan error, 1), keeper: New(Config{
-		Node: name, Store: w.store, Blobs: w.blobs, Open: w.server.open, Tuning: w.tuning,
+		Node: name, Store: w.store, Blobs: w.blobs, Open: w.open, Tuning: w.tuning,
 		Limits: func(mailroom.Mailbox) Limits { return Limits{Connections: w.conns} },
 		Jitter: func() float64 { return 0.5 }, Log: slog.New(log).With("node", name),
 		Parse: parseOrPanic,
