@@ -202,6 +202,10 @@ func (d *delivery) saveBlobs(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
+	// Held until the commit: the sweeper must not take them away under our hands.
+	if err := d.sharePeople(ctx, d.f.orgID); err != nil {
+		return err
+	}
 	have, err := d.s.knownBlobs(ctx, d, d.f.orgID, slices.Collect(maps.Keys(wanted)))
 	if err != nil {
 		return err
