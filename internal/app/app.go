@@ -232,12 +232,21 @@ func (a *App) engine() string {
 	return "sqlite"
 }
 
+// sweepGrace is how old a pack must be before what no row names in it is swept:
+// far longer than any batch takes from Put to commit.
+const sweepGrace = time.Hour
+
 // keepHouse drops what has run out, now and then.
 func (a *App) keepHouse(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
-		if err := a.store.KeepHouse(ctx, a.packs); err != nil && ctx.Err() == nil {
+		err := a.store.KeepHouse(ctx)
+		if a.packs != nil {
+			_, swept := a.packs.Sweep(ctx, a.store, sweepGrace, time.Now())
+			err = errors.Join(err, swept)
+		}
+		if err != nil && ctx.Err() == nil {
 			a.log.Warn("keeping house", "err", err)
 		}
 		select {
