@@ -18,6 +18,8 @@ type AccountConfig struct {
 	// Fill gives the folders and mail. It is called once, before the account is first looked into,
 	// so that an account that nobody opens costs nothing.
 	Fill func() []Folder
+	// FirstUID, if not 0, is the least UID of what is delivered after Fill, in every folder.
+	FirstUID uint32
 }
 
 // Folder is a folder with its first messages, oldest first.
@@ -133,6 +135,7 @@ func (a *Account) ensure() {
 			for _, m := range add.Messages {
 				a.put(f, m)
 			}
+			f.uidNext = max(f.uidNext, a.cfg.FirstUID)
 			a.mu.Unlock()
 		}
 	})
