@@ -1,11 +1,13 @@
 package imapwire
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -56,16 +58,24 @@ func TestManyStatusInOneFlight(t *testing.T) {
 }
 
 func TestThousandsOfStatusDoNotLockBothSides(t *testing.T) {
-	// More commands than fit any buffer: the server answers each before it
-	// reads the next, over a connection without buffers of its own.
-	const boxes = 5000
-	c := connect(t, wiretest.Serve(t, func(s *wiretest.Session) {
-		s.Send("* OK ready")
-		for range boxes {
-			s.Expect(`{t} STATUS {box} (MESSAGES)`)
-			s.Send(`* STATUS {box} (MESSAGES 1)`, `{t} OK`)
+	// The server answers each command before it reads the next, and commands
+	// and answers are far more than the buffers on the way hold.
+	const boxes = 4000
+	conn := dialListen(t, func(conn net.Conn) {
+		tcp := conn.(*net.TCPConn)
+		tcp.SetReadBuffer(8 << 10)
+		tcp.SetWriteBuffer(8 << 10)
+		io.WriteString(conn, "* OK ready\r\n")
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			f := strings.Fields(lines.Text())
+			if _, err := fmt.Fprintf(conn, "* STATUS %s (MESSAGES 1 X-FILLER \"and so on and so forth\")\r\n%s OK\r\n", f[2], f[0]); err != nil {
+				return
+			}
 		}
-	}))
+	})
+	conn.(*net.TCPConn).SetReadBuffer(8 << 10)
+	conn.(*net.TCPConn).SetWriteBuffer(8 << 10)
+	c := connect(t, conn, func(o *Options) { o.Timeouts.Write = 5 * time.Second })
 	var calls []*Call[Status]
 	for i := range boxes {
 		calls = append(calls, c.Status(fmt.Sprintf("box%d", i), StatusMessages))

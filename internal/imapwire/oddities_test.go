@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -410,12 +411,17 @@ func TestTaggedReasonBeforeByeIsNotLost(t *testing.T) {
 }
 
 func TestByeThatCameBeforeWeSpokeIsTheReason(t *testing.T) {
-	c := open(t, "", "S: * BYE Session invalidated - AccessTokenExpired\nCLOSE")
+	c := connect(t, deaf{&tape{data: []byte("* OK ready\r\n* 5 EXISTS\r\n* BYE Session invalidated - AccessTokenExpired\r\n"), step: 12}})
 	_, err := c.Noop().Wait(t.Context())
-	if ce := wantErr[*ConnError](t, err); ce.Bye == nil {
+	if ce := wantErr[*ConnError](t, err); ce.Bye == nil || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// deaf is a server that has hung up, with its last words still in our buffer.
+type deaf struct{ *tape }
+
+func (deaf) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func TestByeInGreeting(t *testing.T) {
 	_, err := NewClient(t.Context(), wiretest.Play(t, "S: * BYE [UNAVAILABLE] Too busy\nCLOSE"), Options{})
