@@ -3,6 +3,7 @@ package i18n_test
 import (
 	"testing"
 	"time"
+	_ "time/tzdata" // some machines have none
 
 	"mailroom/internal/i18n"
 )
@@ -39,7 +40,7 @@ func TestFormats(t *testing.T) {
 	b := bundle(t)
 	amsterdam, err := time.LoadLocation("Europe/Amsterdam")
 	if err != nil {
-		t.Skip("no time zone data on this machine")
+		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 23, 13, 5, 40, 0, time.UTC)
 	for _, c := range []struct {
