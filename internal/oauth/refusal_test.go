@@ -2,8 +2,12 @@ package oauth_test
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"io"
+	stdlog "log"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,6 +163,26 @@ func TestOutagesSayNothingAboutTheGrant(t *testing.T) {
 	cancel()
 	if _, err := c.Refresh(ctx, p, theRefresh); mailroom.KindOf(err) != mailroom.Unavailable {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestOnlyTrustedCertificates(t *testing.T) {
+	i := newIssuer(t)
+	s := httptest.NewUnstartedServer(i.Config.Handler)
+	s.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	p := i.provider()
+	p.DiscoveryURL, p.AuthURL, p.TokenURL, p.JWKSURL = "", s.URL+"/a", s.URL+"/token", s.URL+"/keys"
+	c, _ := client(t)
+	_, err := c.Refresh(t.Context(), p, theRefresh)
+	if e := mailroom.AsError(err); e.Kind != mailroom.Unavailable || e.Key != "oauth.error.tls" || len(i.requests) > 0 {
+		t.Errorf("unknown CA: %v", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	if _, err := oauth.New(oauth.Options{RootCAs: roots}).Refresh(t.Context(), p, theRefresh); err != nil {
+		t.Errorf("private CA that was configured: %v", err)
 	}
 }
 
