@@ -63,8 +63,8 @@ func TestThousandsOfStatusDoNotLockBothSides(t *testing.T) {
 	const boxes = 4000
 	conn := dialListen(t, func(conn net.Conn) {
 		tcp := conn.(*net.TCPConn)
-		tcp.SetReadBuffer(8 << 10)
-		tcp.SetWriteBuffer(8 << 10)
+		tcp.SetReadBuffer(16 << 10)
+		tcp.SetWriteBuffer(16 << 10)
 		io.WriteString(conn, "* OK ready\r\n")
 		for lines := bufio.NewScanner(conn); lines.Scan(); {
 			f := strings.Fields(lines.Text())
@@ -73,9 +73,9 @@ func TestThousandsOfStatusDoNotLockBothSides(t *testing.T) {
 			}
 		}
 	})
-	conn.(*net.TCPConn).SetReadBuffer(8 << 10)
-	conn.(*net.TCPConn).SetWriteBuffer(8 << 10)
-	c := connect(t, conn, func(o *Options) { o.Timeouts.Write = 5 * time.Second })
+	conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	c := connect(t, conn, func(o *Options) { o.Timeouts.Write = 10 * time.Second })
 	var calls []*Call[Status]
 	for i := range boxes {
 		calls = append(calls, c.Status(fmt.Sprintf("box%d", i), StatusMessages))

@@ -51,7 +51,7 @@ func TestTextIsCutNotFatal(t *testing.T) {
 }
 
 func TestWithinTheLimitsMuchIsAllowed(t *testing.T) {
-	const many = 300_000
+	const many = 100_000
 	var nums strings.Builder
 	for i := range many {
 		fmt.Fprintf(&nums, " %d", 2*i+1)

@@ -12,9 +12,10 @@ import (
 const MaxCommand = 8000
 
 // window is how many bytes of commands may be unanswered at once. More wait in
-// our queue: a server that stops reading because we do not read its answers
-// would otherwise block both sides.
-const window = 16 << 10
+// our queue: we do not read while we write, so a server that stops reading
+// until its answers are read would block both sides. It holds the counts of a
+// hundred folders, and any buffer on the way holds it.
+const window = 8 << 10
 
 // Limits bounds what a server may send. A field that is zero takes its value
 // from [DefaultLimits]. Exceeding one ends the connection with a [*LimitError].
