@@ -41,7 +41,8 @@ CREATE TABLE settings (
 
 -- A user has one mailbox that is not retired. wanted/done, owner, epoch and lease_until are the job:
 -- a node that holds the lease reads the mailbox, and every write of its carries the epoch. claimed_wanted
--- is wanted as it was when claimed: what a failing run has answered.
+-- is wanted as it was when claimed: what a failing run has answered. data_key_id names the key-encryption
+-- key that seals the data key; password_key, and access_key and refresh_key of grants, name the data key.
 CREATE TABLE mailboxes (
   id                TEXT PRIMARY KEY,
   org_id            TEXT NOT NULL REFERENCES organizations(id),
