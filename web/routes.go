@@ -75,5 +75,18 @@ func routes() []route {
 
 		{get, "/help", public, showHelp},
 		{get, "/help/{page}", public, showHelpPage},
+
+		{get, "/mail", signedIn, showMails},
+		{get, "/mail/choices", signedIn, showChoices},
+		{post, "/mail/choices", signedIn, decide},
+		{get, "/mail/{id}", signedIn, showMail},
+		{get, "/mail/{id}/html", signedIn, showMailHTML},
+		{get, "/mail/{id}/raw", signedIn, showRawMail},
+		{get, "/mail/{id}/attachment/{part}", signedIn, showAttachment},
+		{post, "/mail/{id}/read", signedIn, markRead},
+		{post, "/mail/{id}/link", signedIn, linkMail},
+		{post, "/mail/{id}/unlink", signedIn, unlinkMail},
+		{get, "/admin/sync", admin, showSyncState},
+		{get, "/admin/sync/runs/{id}", admin, showRuns},
 	}
 }

@@ -1,0 +1,62 @@
+package templates
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+
+	"mailroom/internal/mailroom"
+	"mailroom/internal/portal"
+)
+
+// companySuffix tells apart people of the same name.
+func companySuffix(person mailroom.Person) string {
+	if person.Company == "" {
+		return ""
+	}
+	return ", " + person.Company
+}
+
+// personLine is what is known of a person in one line.
+func personLine(p Page, person mailroom.Person) string {
+	parts := []string{p.Text("person.kind." + string(person.Kind))}
+	for _, s := range []string{person.Company, person.Reference, strings.Join(person.Addresses, ", ")} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+func peopleURL(q portal.PersonQuery, kind mailroom.PersonKind, page int) string {
+	v := url.Values{}
+	if q.Search != "" {
+		v.Set("q", q.Search)
+	}
+	if kind != "" {
+		v.Set("kind", string(kind))
+	}
+	if page > 1 {
+		v.Set("page", strconv.Itoa(page))
+	}
+	if len(v) == 0 {
+		return "/people"
+	}
+	return "/people?" + v.Encode()
+}
+
+// pageURL is a page of the list, "" for one that does not exist.
+func pageURL(v portal.PeopleList, page int) string {
+	if page < 1 || page > v.Pages {
+		return ""
+	}
+	return peopleURL(v.Query, v.Query.Kind, page)
+}
+
+// timelineURL is a stretch of a person's mail.
+func timelineURL(id, before string) string {
+	if before == "" {
+		return "/people/" + id
+	}
+	return "/people/" + id + "?before=" + url.QueryEscape(before)
+}
