@@ -37,11 +37,11 @@ var senders = []sender{
 		[]string{"Op {day} openen de deuren om {time}. Meer dan {n}0 werkgevers uit de maritieme sector zijn erbij.", "Neem je badge mee en parkeer op P3."}, true, false},
 	{addr{"Cloudkast", "no-reply@cloudkast.example"}, "en", []string{"{name} shared “{vac} shortlist” with you", "Your storage is {n}% full"},
 		[]string{"{name} has shared a file with you. Open Cloudkast to read it.", "If you do not know {name}, just ignore this mail."}, true, true},
-	{addr{"Kenniscentrum Arbeidsrecht", "updates@arbeidsrechtkennis.example"}, "nl", []string{"Wijziging in [de ketenregeling|het concurrentiebeding|de meldplicht|verlofregels] per 1 januari"},
+	{addr{"Kenniscentrum Arbeidsrecht", "updates@arbeidsrechtkennis.example"}, "nl", []string{"Wijziging in [de ketenregeling|het concurrentiebeding|de meldplicht|verlofregels] per 1 [januari|juli]", "Uitspraak van de week: [ontslag|loon|verlof|proeftijd] en {skill}"},
 		[]string{"Vanaf 1 januari verandert er het een en ander. In deze nieuwsbrief zetten we de {n} belangrijkste punten op een rij.", "Meld je aan voor de gratis uitleg op {day}."}, true, false},
-	{addr{"Lunchlokaal", "bestel@lunchlokaal.example"}, "nl", []string{"Weekmenu [met soep van de dag|met vegetarische quiche|voor koude dagen]"},
+	{addr{"Lunchlokaal", "bestel@lunchlokaal.example"}, "nl", []string{"Weekmenu {week} [met soep van de dag|met vegetarische quiche|voor koude dagen]"},
 		[]string{"Deze week: [pompoensoep|tomatensoep|mosterdsoep] en een broodje [brie|hummus|makreel].", "Bestel voor {time}, dan staat het om 12:15 bij de balie."}, true, false},
-	{addr{"Systeembeheer Havenlicht", "beheer@ictwal.example"}, "nl", []string{"[Gepland onderhoud|Korte storing verholpen|Nieuwe telefooncentrale]"},
+	{addr{"Systeembeheer Havenlicht", "beheer@ictwal.example"}, "nl", []string{"[Gepland onderhoud|Update van de telefooncentrale|Nieuw wachtwoordbeleid|Printer buiten dienst] [{day}|week {week}]"},
 		[]string{"Op {day} tussen 18:00 en 20:00 voeren we onderhoud uit. De printer op de tweede verdieping doet het dan niet.", "Meldingen kun je doen via het loket."}, false, true},
 }
 
@@ -59,14 +59,22 @@ var internal = map[string][][2]string{
 		{"[Holidays|Days off] around {day}", "[I would like to take {day} off.|Could you cover for me on {day}?] [There is one interview at {client}, {time}.|Nothing urgent is planned.]"},
 		{"{client}: who calls?", "[They left a message.|{name} asked for a call back.] [I have no time before {time}, could you?|It is about the {vac}.]"},
 		{"Numbers of [this month|week {week}]", "[We are at {n} placements.|{n} interviews were planned this week.] [Nice work.|Let us look at it on {day}.]"},
-		{"New parking cards", "The new cards are at the desk. [Please hand in the old one before {day}.|The barrier takes only the new ones from {day}.]"},
+		{"[Parking|Key|Desk] on {day}", "[The new cards are at the desk.|Two places are reserved for guests of {client}.] [Please hand in the old one before {day}.|The barrier takes only the new ones from {day}.]"},
+		{"{name} for the {vac}?", "[I just spoke with {name}, {years} years of {skill}.|{name} is free again after {notice}.] [Something for {client}?|I thought of your search in {city}.] [You may have the introduction.|Shall we split the fee?]"},
+		{"Interview room on {day}, {time}", "[I need the small room from {time}.|{client} comes by with {n} people.] [Can you move to the front?|Is that a problem for you?]"},
+		{"Text of the vacancy {vac}", "[Could you read it once more before it goes online?|I took out three adjectives.] [Is {salary} still right?|The part on {skill} is still thin.|{client} wants to see it before {day}.]"},
+		{"Birthday of {name}", "[{day} it is {name}'s birthday.|Do not tell {name}.] [I collect for a book.|Cake at {time}.|Who orders the flowers?]"},
 	},
 	"nl": {
 		{"Lunch [{day}|vandaag]?", "[Ik ben om twaalf uur in de buurt van {client}.|{name} heeft taart.|Mijn afspraak van elf uur gaat niet door.] [Markthal?|Doe je mee?]"},
 		{"[Vakantie|Vrije dagen] rond {day}", "[Ik wil {day} graag vrij nemen.|Kun jij {day} voor me waarnemen?] [Er staat één gesprek bij {client}, {time}.|Er staat niets dringends.]"},
 		{"{client}: wie belt er?", "[Ze spraken de voicemail in.|{name} wil teruggebeld worden.] [Ik heb geen tijd voor {time}, jij wel?|Het gaat over de {vac}.]"},
 		{"Cijfers van [deze maand|week {week}]", "[We staan op {n} plaatsingen.|Er staan {n} gesprekken.] [Mooi werk.|{day} kijken we er samen naar.]"},
-		{"Nieuwe parkeerpassen", "De nieuwe passen liggen bij de balie. [Lever de oude in voor {day}.|Vanaf {day} werkt alleen de nieuwe.]"},
+		{"[Parkeren|Sleutel|Balie] op {day}", "[De nieuwe passen liggen bij de balie.|Er zijn twee plekken vrijgehouden voor gasten van {client}.] [Lever de oude in voor {day}.|Vanaf {day} werkt alleen de nieuwe.]"},
+		{"{name} voor de {vac}?", "[Ik sprak net {name}, {years} jaar {skill}.|{name} is weer vrij na {notice}.] [Iets voor {client}?|Ik dacht aan jouw zoekopdracht in {city}.] [Jij mag voorstellen.|Delen we de fee?]"},
+		{"Spreekkamer {day}, {time}", "[Ik heb de kleine kamer nodig vanaf {time}.|{client} komt langs met {n} mensen.] [Kun jij voorin zitten?|Komt dat uit?]"},
+		{"Vacaturetekst {vac}", "[Lees je nog even mee voor hij online gaat?|Ik heb er drie bijvoeglijke naamwoorden uitgehaald.] [Klopt {salary} nog?|Het stuk over {skill} is nog dun.|{client} wil hem voor {day} zien.]"},
+		{"Verjaardag {name}", "[{day} is {name} jarig.|Niet verklappen aan {name}.] [Ik haal geld op voor een boek.|Taart om {time}.|Wie regelt bloemen?]"},
 	},
 }
 
@@ -84,11 +92,11 @@ func (g *generator) bulk(s sender, at time.Time) *letter {
 	v := g.smallVars(s.lang, at)
 	l := &letter{
 		from: s.from, to: []addr{{g.user.Name, g.user.Email}}, lang: s.lang, date: local(at), received: true,
-		subject: d.spin(of(d, s.subjects), v), id: d.messageID(s.from.email), threadSeed: d.Uint64()>>2 | 1,
+		subject: oneLine(d.spin(of(d, s.subjects), v)), id: d.messageID(s.from.email), threadSeed: d.Uint64()>>2 | 1,
 		style: style{html: s.html, charset: "utf-8", encoding: "quoted-printable", wrap: 72},
 	}
 	for _, p := range s.lines {
-		l.paras = append(l.paras, d.spin(p, v))
+		l.paras = append(l.paras, oneLine(d.spin(p, v)))
 	}
 	_, domain, _ := strings.Cut(s.from.email, "@")
 	if s.auto {
@@ -135,13 +143,13 @@ func (g *generator) colleague(at time.Time, sent bool) *letter {
 	v := g.smallVars(lang, at)
 	l := &letter{
 		from: addr{other.Name, other.Email}, to: []addr{{g.user.Name, g.user.Email}}, lang: lang, date: d.working(at), received: true,
-		subject: d.spin(t[0], v), id: d.messageID(other.Email), threadSeed: d.Uint64()>>2 | 1, style: styleOf(other.Email),
+		subject: oneLine(d.spin(t[0], v)), id: d.messageID(other.Email), threadSeed: d.Uint64()>>2 | 1, style: styleOf(other.Email),
 	}
 	if sent {
 		l.from, l.to, l.received = l.to[0], []addr{l.from}, false
 	}
 	l.style.logo = false
-	l.paras = []string{firstOf(l.to[0].name) + ",", d.spin(t[1], v), firstOf(l.from.name)}
+	l.paras = []string{firstOf(l.to[0].name) + ",", oneLine(d.spin(t[1], v)), firstOf(l.from.name)}
 	return l
 }
 

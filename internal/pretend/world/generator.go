@@ -239,14 +239,16 @@ func (g *generator) paras(c *conversation, st step, l *letter) []string {
 	return append(out, of(d, close[c.lang])+"\n"+firstOf(l.from.name))
 }
 
-// oneLine takes out the spaces that empty alternatives leave, and gives a capital to a sentence that lost its head.
+// oneLine takes out the spaces that empty alternatives leave, and gives every sentence its capital.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if s == "" {
-		return s
+	words := strings.Fields(s)
+	for i, w := range words {
+		if i == 0 || (strings.ContainsAny(words[i-1][len(words[i-1])-1:], ".!?") && len(words[i-1]) > 3) {
+			r, n := utf8.DecodeRuneInString(w)
+			words[i] = string(unicode.ToUpper(r)) + w[n:]
+		}
 	}
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
+	return strings.Join(words, " ")
 }
 
 func (g *generator) signature(c *conversation, ours bool) []string {

@@ -82,9 +82,14 @@ func hash(s string) uint64 {
 func (l *letter) plain() string {
 	var b strings.Builder
 	for _, p := range l.paras {
-		b.WriteString(wrap(p, l.style.wrap) + "\n\n")
+		for _, line := range strings.Split(p, "\n") {
+			b.WriteString(wrap(line, l.style.wrap) + "\n")
+		}
+		b.WriteByte('\n')
 	}
-	b.WriteString(strings.Join(l.sign, "\n") + "\n")
+	if len(l.sign) > 0 {
+		b.WriteString(strings.Join(l.sign, "\n") + "\n")
+	}
 	if l.quote != nil {
 		b.WriteString("\n" + l.quotedPlain())
 	}

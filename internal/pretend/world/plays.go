@@ -54,7 +54,7 @@ func parts() []part {
 		{name: "imap-off", title: "IMAP Is Off", issuer: issuer.Play{What: "Signs in, but IMAP is switched off."}, imap: imapd.Faults{NotConnected: true}},
 		{name: "no-mailbox", title: "No Mailbox", issuer: issuer.Play{What: "Has no licence, so no mailbox."}, none: true},
 		{name: "slow", title: "Slow Server", issuer: issuer.Play{What: "Every answer takes a second."}, imap: imapd.Faults{Delay: time.Second, FetchDelay: 40 * time.Millisecond}},
-		{name: "throttled", title: "Throttled", issuer: issuer.Play{What: "Asks for a pause of five minutes after 40 mails."}, imap: imapd.Faults{ThrottleAfter: 40, ThrottleTimes: 2, Backoff: 5 * time.Minute}},
+		{name: "throttled", title: "Throttled", issuer: issuer.Play{What: "Asks for a pause of five minutes after 20 mails."}, imap: imapd.Faults{ThrottleAfter: 20, ThrottleTimes: 2, Backoff: 5 * time.Minute}},
 		{name: "renumbered", title: "Renumbered", issuer: issuer.Play{What: "Numbers its mail anew after the first sync."}, imap: imapd.Faults{RenumberAfter: 15 * time.Second}},
 		{name: "huge", title: "Huge", issuer: issuer.Play{What: "Has a huge mailbox, and one mail of 160 MB."}},
 		{name: "quirks", title: "Quirks", issuer: issuer.Play{What: "Some mails do not come, or come as placeholders."}, imap: imapd.Faults{OddLogin: true, BodyFirst: true}},
