@@ -30,7 +30,6 @@ func (s *session) look(ctx context.Context, l *ledger) error {
 	case wide(err):
 		return err
 	}
-	s.selected = ""
 	return s.park(saveCtx, l, run, err)
 }
 
@@ -66,6 +65,7 @@ func (s *session) tolerate(ctx context.Context, l *ledger, err error) {
 // check brings the ledger up to what the server holds now: examine, list what is
 // unknown, compare where counts differ, read new mail, follow flags.
 func (s *session) check(ctx context.Context, l *ledger, run *runLog) error {
+	s.selected = ""
 	st, err := s.examine(ctx, s.conn, l)
 	if err != nil {
 		return err

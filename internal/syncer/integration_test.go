@@ -105,6 +105,7 @@ func (s *site) mail(n int, from string) imapd.Message {
 
 // until waits for a condition that must come true soon.
 func (s *site) until(what string, ok func() bool) {
+	defer func(b time.Time) { s.t.Logf("%s: %s", what, time.Since(b)) }(time.Now())
 	s.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {

@@ -8,7 +8,7 @@ import (
 )
 
 // keyShort: the folder counts more messages than it lists.
-const keyShort = "folder.error.count"
+const keyShort = "sync.error.count"
 
 // ledger is the account of one mapping as a session holds it in memory, shared
 // by its two lanes. What it says is what the store says: a batch changes it only

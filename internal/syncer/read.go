@@ -60,8 +60,10 @@ type reading struct {
 // read fetches set and files what comes. It returns the UIDs that answered; a
 // UID that did not is neither filed nor forgotten.
 func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.UIDSet, ln lane, run *runLog) (mailroom.UIDSet, error) {
+	// While a batch is being filed the next one gathers, as far as the budget goes.
+	ahead := int(min(set.Len(), int64(s.k.BatchMails)))
 	r := &reading{s: s, l: l, lane: ln, generation: l.generation(), run: run,
-		fetched: make(chan item), parsed: make(chan item, 2*parsers)}
+		fetched: make(chan item, parsers), parsed: make(chan item, ahead)}
 	fetchCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// What is fetched when the program is told to stop is still filed.
