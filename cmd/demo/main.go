@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	if o.Verbose {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	}
-	w, err := world.Start(ctx, world.Options{
+	w, err := world.Start(world.Options{
 		Seed: o.Seed, Now: began, Log: log, RedirectURIs: []string{"http://" + o.Addr + "/oauth/callback/microsoft"},
 	})
 	if err != nil {

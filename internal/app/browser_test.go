@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"mailroom/internal/peers"
@@ -30,19 +28,18 @@ func newBrowser(t *testing.T, base string) *browser {
 
 const patience = 25 * time.Second
 
-func (b *browser) do(what string, actions ...chromedp.Action) {
+func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
+	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.fail("%s: %v", what, err)
 	}
 }
 
 func (b *browser) fail(format string, args ...any) {
 	b.t.Helper()
-	var url string
-	chromedp.Run(b.ctx, chromedp.Location(&url))
+	url, _ := chromedp.Run(b.ctx, chromedp.Location())
 	if dir := os.Getenv("MAILROOM_TEST_PICTURES"); dir != "" {
 		peers.Screenshot(b.ctx, filepath.Join(dir, strings.NewReplacer("/", "_", " ", "_", ",", "").Replace(b.t.Name())+".png"), 1280, 900, false)
 	}
@@ -56,17 +53,17 @@ func (b *browser) open(path string) {
 
 func (b *browser) wait(sel string) {
 	b.t.Helper()
-	b.do("waiting for "+sel, chromedp.WaitVisible(sel, chromedp.ByQuery))
+	b.do("waiting for "+sel, chromedp.WaitVisible(chromedp.CSS(sel)))
 }
 
 func (b *browser) fill(sel, text string) {
 	b.t.Helper()
-	b.do("filling in "+sel, chromedp.WaitVisible(sel, chromedp.ByQuery), chromedp.SetValue(sel, text, chromedp.ByQuery))
+	b.do("filling in "+sel, chromedp.WaitVisible(chromedp.CSS(sel)), chromedp.SetValue(chromedp.CSS(sel), text))
 }
 
 func (b *browser) click(sel string) {
 	b.t.Helper()
-	b.do("clicking "+sel, chromedp.WaitVisible(sel, chromedp.ByQuery), chromedp.Click(sel, chromedp.ByQuery))
+	b.do("clicking "+sel, chromedp.WaitVisible(chromedp.CSS(sel)), chromedp.Click(chromedp.CSS(sel)))
 }
 
 func (b *browser) submit(form string) {
@@ -100,30 +97,22 @@ func (b *browser) until(what, condition string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	for {
-		var ok bool
-		err := chromedp.Run(ctx, chromedp.Evaluate(condition, &ok))
-		var thrown *runtime.ExceptionDetails
-		if err != nil && ctx.Err() != nil || errors.As(err, &thrown) && ctx.Err() != nil {
-			break
-		}
-		if ok {
+	for ctx.Err() == nil {
+		// While a page is being left there is nothing to ask; the next look will do.
+		if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](condition)); err == nil && ok {
 			return
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(50 * time.Millisecond): // a browser has no signal for "the words are there"
 		}
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	b.fail("%s: not within %s", what, patience)
 }
 
 func (b *browser) text() string {
-	var text string
-	if err := chromedp.Run(b.ctx, chromedp.Evaluate(`document.body ? document.body.innerText : ''`, &text)); err != nil {
+	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body ? document.body.innerText : ''`))
+	if err != nil {
 		return err.Error()
 	}
 	return text
