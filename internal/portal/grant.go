@@ -20,9 +20,6 @@ func (p *Portal) BeginGrant(ctx context.Context, u mailroom.User, binding string
 	if err != nil {
 		return "", err
 	}
-	if row.Mailbox.PasswordSet {
-		return "", mailroom.E(mailroom.Conflict, "password.blocks_grant").On("password")
-	}
 	// Granting again with the same provider is how a dead grant is mended.
 	if row.Mailbox.Account != want.Account || row.Mailbox.ProviderID != want.ProviderID {
 		if err := p.ChooseAccount(ctx, u, f); err != nil {
@@ -31,6 +28,9 @@ func (p *Portal) BeginGrant(ctx context.Context, u mailroom.User, binding string
 		if row, err = p.ownMailbox(ctx, u); err != nil {
 			return "", err
 		}
+	}
+	if row.Mailbox.PasswordSet {
+		return "", mailroom.E(mailroom.Conflict, "password.blocks_grant").On("password")
 	}
 	pr, ok := p.d.Providers.ByID(want.ProviderID)
 	if !ok {

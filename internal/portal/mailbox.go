@@ -190,7 +190,7 @@ func (p *Portal) ChooseAccount(ctx context.Context, u mailroom.User, f AccountFo
 		return p.d.Store.ReplaceMailbox(ctx, old.ID, fresh, true, ev)
 	}
 	return p.d.Store.ChangeMailbox(ctx, u.OrgID, old.ID, func(m *mailroom.Mailbox) error {
-		if !sameServer(*m, want) && m.UsesPassword() {
+		if m.UsesPassword() && want.UsesPassword() && !sameServer(*m, want) {
 			// A password is never sent to another host than it was typed for.
 			m.PasswordSet = false
 		}

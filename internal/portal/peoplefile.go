@@ -35,6 +35,7 @@ func (p *Portal) ImportPeople(ctx context.Context, u mailroom.User, r io.Reader)
 		return report, err
 	}
 	var stretch []mailroom.PersonRow
+	given := map[string]mailroom.PersonRow{} // who has a reference, by this file
 	store := func() error {
 		if len(stretch) == 0 {
 			return nil
@@ -70,6 +71,15 @@ func (p *Portal) ImportPeople(ctx context.Context, u mailroom.User, r io.Reader)
 				return report, serr
 			}
 			return report, mailroom.E(mailroom.Invalid, "person.import.broken", err)
+		}
+		// A person may stand on several lines, one for each address; two persons
+		// with one reference would rename each other with every import.
+		if first, twice := given[string(person.Kind)+person.Reference]; twice && first.Person.Name != person.Name {
+			report.Bad = append(report.Bad, BadRow{Line: line, Problem: mailroom.E(mailroom.Invalid, "person.import.reference_twice").
+				With("reference", person.Reference).With("line", first.Line)})
+			continue
+		} else if !twice && person.Reference != "" {
+			given[string(person.Kind)+person.Reference] = mailroom.PersonRow{Line: line, Person: mailroom.Person{Name: person.Name}}
 		}
 		person.ID, person.OrgID, person.CreatedAt = mailroom.NewID(mailroom.PrefixPerson), u.OrgID, p.now()
 		stretch = append(stretch, mailroom.PersonRow{Line: line, Person: person})

@@ -1,0 +1,99 @@
+package portal_test
+
+import (
+	"testing"
+	"time"
+
+	"mailroom/internal/mailroom"
+	"mailroom/internal/portal"
+)
+
+func TestSyncState(t *testing.T) {
+	w := newWorld(t)
+	bob := w.addUser("bob@werk.example", "bob", mailroom.Recruiter)
+	cas := w.addUser("cas@werk.example", "Cas", mailroom.Recruiter)
+	for _, u := range []mailroom.User{w.anna, bob} {
+		w.connect(u)
+	}
+	must(t, w.SaveAddress(w.ctx, cas, "cas@werk.example", false))
+	save := func(u mailroom.User, folder string, p mailroom.Progress) {
+		t.Helper()
+		m := w.mapping(u, folder).Mapping
+		p.MappingID, p.MailboxID = m.ID, m.MailboxID
+		for _, c := range got(w.store.ClaimMailboxes(w.ctx, "n", time.Hour, 10, time.Now())) {
+			if c.MailboxID == m.MailboxID {
+				must(t, w.store.SaveProgress(w.ctx, c, p))
+			}
+			must(t, w.store.Release(w.ctx, c, time.Time{}, nil, 0))
+		}
+	}
+	early := w.now().Add(-time.Minute)
+	save(w.anna, "INBOX", mailroom.Progress{CheckedAt: w.now(), OnServer: 10, Stored: 9, Quarantined: 1})
+	save(w.anna, "Sent Items", mailroom.Progress{CheckedAt: early})
+	save(bob, "INBOX", mailroom.Progress{CheckedAt: w.now(), Problem: &mailroom.Problem{Kind: mailroom.Unavailable, Key: "imap.error.network", Since: early}})
+	save(bob, "Sent Items", mailroom.Progress{Problem: &mailroom.Problem{Kind: mailroom.NeedsAdmin, Key: "imap.error.not_connected", Since: early}})
+
+	v := got(w.SyncState(w.ctx, w.admin, false))
+	if len(v.Rows) != 3 || v.Rows[0].Owner.ID != bob.ID || v.Rows[1].Owner.ID != w.anna.ID || v.Rows[2].State != mailroom.StateNotSetUp {
+		t.Fatalf("rows: %+v", v.Rows)
+	}
+	if r := v.Rows[0]; r.State != mailroom.StateNeedsAdmin || r.Problem.Key != "imap.error.not_connected" || !r.CheckedAt.IsZero() {
+		t.Fatalf("in trouble: %+v", r)
+	}
+	if r := v.Rows[1]; r.State != mailroom.StateUpToDate || !r.CheckedAt.Equal(early) || r.Provider != "Outlook" || len(r.Mappings) != 2 {
+		t.Fatalf("fine: %+v", r)
+	}
+	if v.Counts[mailroom.StateUpToDate] != 1 || v.Counts[mailroom.StateNeedsAdmin] != 1 || v.Counts[mailroom.StateNotSetUp] != 1 {
+		t.Fatalf("counts: %v", v.Counts)
+	}
+	if v := got(w.SyncState(w.ctx, w.admin, true)); len(v.Rows) != 1 || len(v.Counts) != 3 {
+		t.Fatalf("in trouble only: %+v", v)
+	}
+
+	// What an administrator may do there, and nobody else.
+	annas := w.mailbox(w.anna).Mailbox.ID
+	must(t, w.PauseMailbox(w.ctx, w.admin, annas))
+	must(t, w.ResumeMailbox(w.ctx, w.admin, annas))
+	must(t, w.SyncNow(w.ctx, w.admin, annas))
+	for _, err := range []error{w.PauseMailbox(w.ctx, bob, annas), w.SyncNow(w.ctx, bob, annas), w.ResumeMailbox(w.ctx, w.otherAgency(), annas)} {
+		refused(t, err, mailroom.NotFound, "error.not_found")
+	}
+	_, err := w.SyncState(w.ctx, bob, false)
+	refused(t, err, mailroom.Forbidden, "error.forbidden")
+
+	must(t, w.DisableUser(w.ctx, w.admin, bob.ID))
+	for _, r := range got(w.SyncState(w.ctx, w.admin, false)).Rows {
+		if r.Owner.ID == bob.ID && r.State != mailroom.StatePaused {
+			t.Fatalf("a disabled user's mailbox is %s", r.State)
+		}
+	}
+	refused(t, w.SyncNow(w.ctx, w.admin, w.mailbox(bob).Mailbox.ID), mailroom.Conflict, "mailbox.error.owner_disabled")
+
+	run := mailroom.SyncRun{ID: "run_1", OrgID: w.anna.OrgID, MailboxID: annas, MappingID: w.mapping(w.anna, "INBOX").Mapping.ID, StartedAt: early, Stored: 3}
+	must(t, w.store.StartRun(w.ctx, run))
+	if runs := got(w.Runs(w.ctx, w.admin, run.MappingID)); len(runs) != 1 || runs[0].Stored != 3 {
+		t.Fatalf("runs: %+v", runs)
+	}
+	_, err = w.Runs(w.ctx, cas, run.MappingID)
+	refused(t, err, mailroom.NotFound, "error.not_found")
+}
+
+func TestChanges(t *testing.T) {
+	w := newWorld(t)
+	annas, admins := w.Changes(w.ctx, w.anna), w.Changes(w.ctx, w.admin)
+	others := w.Changes(w.ctx, w.otherAgency())
+	must(t, w.SaveAddress(w.ctx, w.anna, "anna@werk.example", false))
+	for name, ch := range map[string]<-chan struct{}{"own": annas, "administrator": admins} {
+		select {
+		case <-ch:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s pages do not hear of it", name)
+		}
+	}
+	select {
+	case _, open := <-others:
+		t.Fatalf("another organization hears of it (open: %v)", open)
+	default:
+	}
+	var _ portal.Integrations
+}
