@@ -28,8 +28,15 @@ func logo() attachment {
 	return attachment{name: "havenlicht.png", mediaType: "image/png", contentID: logoID, encoded: encode64(logoPNG)}
 }
 
-// scan is a grey page as a telephone photographs it.
-func scan(d dice) []byte {
+// scan is one of a few grey pages, as a telephone photographs them, in base64.
+func (g *generator) scan(n int) []byte {
+	if g.scans[n] == nil {
+		g.scans[n] = encode64(drawScan(newDice(uint64(n), 11)))
+	}
+	return g.scans[n]
+}
+
+func drawScan(d dice) []byte {
 	img := image.NewGray(image.Rect(0, 0, 310, 438))
 	for i := range img.Pix {
 		img.Pix[i] = 244
