@@ -60,3 +60,27 @@ func timelineURL(id, before string) string {
 	}
 	return "/people/" + id + "?before=" + url.QueryEscape(before)
 }
+
+func editAction(id string) string {
+	if id == "" {
+		return "/people"
+	}
+	return "/people/" + id + "/edit"
+}
+
+func editBack(id string) string {
+	if id == "" {
+		return "/people"
+	}
+	return "/people/" + id
+}
+
+// importExample shows the format; the words are those that the import reads, in
+// every language.
+const importExample = `kind,name,emails,company,reference
+candidate,Carla Meijer,carla@home.example carla.meijer@work.example,,C-1042
+contact,Jan Willems,j.willems@bouw.example,Willems Bouw,R-77
+candidate,"Bakker, Tom",tom.bakker@home.example,,C-1043`
+
+// shownBadRows keeps a report readable when the whole file is wrong.
+const shownBadRows = 500
