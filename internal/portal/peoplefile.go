@@ -123,10 +123,7 @@ func openPeopleFile(r io.Reader) (*peopleFile, error) {
 	// A byte order mark says UTF-8 or UTF-16; without one the bytes pass as they
 	// are and text finds out, cell by cell.
 	in := bufio.NewReaderSize(transform.NewReader(r, unicode.BOMOverride(transform.Nop)), 64<<10)
-	head, err := in.Peek(4 << 10)
-	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
-		return nil, mailroom.E(mailroom.Invalid, "person.import.broken", err)
-	}
+	head, _ := in.Peek(4 << 10) // what is there; the reader's error comes again
 	if line, _, ok := bytes.Cut(head, []byte("\n")); ok {
 		head = line
 	}
@@ -139,6 +136,10 @@ func openPeopleFile(r io.Reader) (*peopleFile, error) {
 	}
 	f.csv.TrimLeadingSpace = f.csv.Comma != '\t' // it would swallow empty cells
 	titles, err := f.csv.Read()
+	var unreadable *csv.ParseError
+	if err != nil && err != io.EOF && !errors.As(err, &unreadable) {
+		return nil, mailroom.E(mailroom.Invalid, "person.import.broken", err).On("file")
+	}
 	if err != nil {
 		return nil, mailroom.E(mailroom.Invalid, "person.import.empty", err).On("file")
 	}

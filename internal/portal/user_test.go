@@ -4,13 +4,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alexedwards/argon2id"
+
 	"mailroom/internal/mailroom"
 	"mailroom/internal/portal"
 	"mailroom/internal/store/storetest"
 )
 
 func TestSetupOnce(t *testing.T) {
-	p := portal.New(portal.Deps{Store: storetest.Open(t)})
+	p := portal.New(portal.Deps{Store: storetest.Open(t), Argon: &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}})
 	ctx := t.Context()
 	old := got(p.SetupToken(ctx))
 	token := got(p.SetupToken(ctx))
