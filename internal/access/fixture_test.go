@@ -119,7 +119,13 @@ var providers = mailroom.Providers{
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t, store: storetest.Open(t), oauth: &provider{grant: tokens(1)}, log: &logText{}}
+	return newHouseIn(t, storetest.Open(t))
+}
+
+// newHouseIn is another organization in a store that is open already.
+func newHouseIn(t testing.TB, s *store.Store) *house {
+	t.Helper()
+	h := &house{t: t, store: s, oauth: &provider{grant: tokens(1)}, log: &logText{}}
 	h.world = storetest.Seed(t, h.store)
 	h.db = h.world.DB
 	h.user = mailroom.User{ID: h.world.UserID, OrgID: h.world.OrgID}

@@ -10,6 +10,7 @@ import (
 
 	"mailroom/internal/access"
 	"mailroom/internal/mailroom"
+	"mailroom/internal/store/storetest"
 )
 
 func TestGrant(t *testing.T) {
@@ -52,6 +53,7 @@ func TestGrant(t *testing.T) {
 }
 
 func TestAttacksOnTheCallback(t *testing.T) {
+	s := storetest.Open(t)
 	other := mailroom.User{ID: "usr_other", OrgID: "org_other"}
 	for _, c := range []struct {
 		name string
@@ -109,13 +111,14 @@ func TestAttacksOnTheCallback(t *testing.T) {
 		{"request copied onto another state", mailroom.NeedsVendor, "grant.error.key_damaged", func(h *house) error {
 			first, second := h.begin(binding), h.begin(binding)
 			_ = first
-			h.exec(`UPDATE auth_requests SET verifier_data = (SELECT verifier_data FROM auth_requests ORDER BY created_at LIMIT 1)`)
+			h.exec(`UPDATE auth_requests SET verifier_data = (SELECT verifier_data FROM auth_requests ORDER BY created_at LIMIT 1)
+				WHERE mailbox_id = $1`, h.box.ID)
 			_, err := h.finish(second)
 			return err
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHouseIn(t, s)
 			wants(t, c.do(h), c.kind, c.key)
 			if len(h.oauth.exchanges) > 0 {
 				t.Error("the code was sent to the provider")
@@ -160,6 +163,7 @@ func TestStateIsGoodOnce(t *testing.T) {
 }
 
 func TestWhoGrantedMustBeTheMailbox(t *testing.T) {
+	s := storetest.Open(t)
 	for _, c := range []struct {
 		name string
 		bend func(*mailroom.Tokens)
@@ -176,7 +180,7 @@ func TestWhoGrantedMustBeTheMailbox(t *testing.T) {
 		{"scope left out", func(g *mailroom.Tokens) { g.Scopes = []string{"openid", "email"} }, "grant.error.scope_missing", []string{mail}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHouseIn(t, s)
 			c.bend(&h.oauth.grant)
 			_, err := h.finish(h.begin(binding))
 			if c.key == "" {

@@ -12,6 +12,7 @@ import (
 
 	"mailroom/internal/access"
 	"mailroom/internal/mailroom"
+	"mailroom/internal/store/storetest"
 	"mailroom/internal/vault"
 )
 
@@ -72,6 +73,7 @@ func TestRotation(t *testing.T) {
 }
 
 func TestRefreshInTime(t *testing.T) {
+	s := storetest.Open(t)
 	for _, c := range []struct {
 		life, left time.Duration
 		refresh    bool
@@ -82,9 +84,9 @@ func TestRefreshInTime(t *testing.T) {
 		{time.Minute, 20 * time.Second, false}, // a provider whose tokens live a minute
 		{time.Minute, 10 * time.Second, true},
 	} {
-		h := newHouse(t).granted()
+		h := newHouseIn(t, s).granted()
 		now := time.Now()
-		h.exec(`UPDATE grants SET refreshed_at = $1, expires_at = $2`, now.Add(c.left-c.life).UnixMicro(), now.Add(c.left).UnixMicro())
+		h.exec(`UPDATE grants SET refreshed_at = $1, expires_at = $2 WHERE mailbox_id = $3`, now.Add(c.left-c.life).UnixMicro(), now.Add(c.left).UnixMicro(), h.box.ID)
 		if _, err := h.token(); err != nil || (h.oauth.asked() == 1) != c.refresh {
 			t.Errorf("life %v, left %v: refreshed %d times, %v", c.life, c.left, h.oauth.asked(), err)
 		}
@@ -92,6 +94,7 @@ func TestRefreshInTime(t *testing.T) {
 }
 
 func TestWhatAFailedRefreshMeans(t *testing.T) {
+	s := storetest.Open(t)
 	for _, c := range []struct {
 		kind    mailroom.Kind
 		problem string
@@ -102,7 +105,7 @@ func TestWhatAFailedRefreshMeans(t *testing.T) {
 		{mailroom.Unavailable, ""},
 		{mailroom.Throttled, ""},
 	} {
-		h := newHouse(t).granted()
+		h := newHouseIn(t, s).granted()
 		h.spend()
 		h.oauth.refresh = func(string) (mailroom.Tokens, error) {
 			return mailroom.Tokens{}, mailroom.E(c.kind, "oauth.error.x").With("ref", "abc")
@@ -295,6 +298,7 @@ func TestLostKey(t *testing.T) {
 }
 
 func TestRevoke(t *testing.T) {
+	s := storetest.Open(t)
 	for _, c := range []struct {
 		name    string
 		answer  func(string) (bool, error)
@@ -310,7 +314,7 @@ func TestRevoke(t *testing.T) {
 			[]string{"grant.given", "grant.revoked", "grant.revoked_at_provider"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t).granted()
+			h := newHouseIn(t, s).granted()
 			h.oauth.revoking = c.answer
 			claim := h.world.Claim(t, "node")
 			signal, stop := h.store.Watch("work")
