@@ -206,7 +206,8 @@ func (a *Account) change() {
 	a.changed = make(chan struct{})
 }
 
-func (a *Account) watch() <-chan struct{} {
+// Changed is closed at the next change of the account. Take it, look, then wait for it.
+func (a *Account) Changed() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changed

@@ -89,7 +89,7 @@ func (c *conn) idle(command) error {
 		done <- read{line, err}
 	}()
 	for {
-		changed := c.account.watch()
+		changed := c.account.Changed()
 		if !c.account.Faults().SilentIdle {
 			if err := c.tell(true); err != nil {
 				c.nc.Close()

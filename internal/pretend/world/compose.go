@@ -137,9 +137,13 @@ func (l *letter) trace(w *writer) {
 	if l.date.IsZero() {
 		return
 	}
+	forWhom := l.forWhom
+	if forWhom == "" {
+		forWhom = l.to[0].email
+	}
 	w.field("Return-Path", "<"+l.from.email+">")
 	w.field("Received", fmt.Sprintf("from mx.%s (mx.%s [192.0.2.%d]) by mx1.%s with ESMTPS id %010x for <%s>; %s", domain, domain,
-		hash(domain)%250+1, Domain, hash(l.id)&0xffffffffff, l.to[0].email, at.Format(time.RFC1123Z)))
+		hash(domain)%250+1, Domain, hash(l.id+forWhom)&0xffffffffff, forWhom, at.Format(time.RFC1123Z)))
 	w.field("Authentication-Results", fmt.Sprintf("mx1.%s; spf=pass smtp.mailfrom=%s; dkim=pass header.d=%s", Domain, domain, domain))
 }
 

@@ -33,6 +33,7 @@ type Mail struct {
 // generator makes the mail of one mailbox.
 type generator struct {
 	d       dice
+	seed    uint64
 	now     time.Time
 	user    User
 	scripts map[string][]script
@@ -54,7 +55,7 @@ type folderNames struct {
 
 func newGenerator(seed uint64, now time.Time, user User, names folderNames, images string) *generator {
 	g := &generator{
-		d: newDice(seed, hash(user.Email)), now: now, user: user, folders: names, images: images,
+		d: newDice(seed, hash(user.Email)), seed: seed, now: now, user: user, folders: names, images: images,
 		scripts: map[string][]script{"en": parseScripts(threadsEN), "nl": parseScripts(threadsNL)},
 		people:  numbered(), cvs: map[string]attachment{}, scans: map[int][]byte{}, langs: []string{"en", "nl", "nl"},
 	}

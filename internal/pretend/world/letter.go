@@ -27,7 +27,8 @@ type letter struct {
 	attached   []attachment
 	extra      [][2]string // further header fields
 	style      style
-	received   bool // came from outside
+	received   bool   // came from outside
+	forWhom    string // who received it, if not the first in To
 	threadSeed uint64
 }
 

@@ -34,6 +34,7 @@ func (g *generator) fill(n int, reach time.Duration, odd bool) {
 		g.strange()
 	}
 	g.certain(reach)
+	g.toBoth()
 	g.fresh()
 	for len(g.out) < n {
 		// A mailbox has grown over the time: later is likelier.
@@ -103,6 +104,24 @@ func (g *generator) certain(reach time.Duration) {
 	with(lateOne, late.Emails[0], 21*day, "application")
 	with(lateOne, late.Emails[0], 13*day, "interview")
 	with(lateOne, late.Emails[0], 6*day, "cvreview")
+}
+
+// toBoth files what clients wrote to both recruiters: the same mail in two mailboxes, with the trace
+// of another delivery.
+func (g *generator) toBoth() {
+	if g.user.Email != users[0].Email && g.user.Email != users[1].Email {
+		return
+	}
+	common := newGenerator(g.seed, g.now, users[1], dutchNames, "") // Dutch, so that it suits both
+	common.d = newDice(g.seed, hash("both"))
+	for i := range 3 {
+		c := common.begin(common.d.working(g.now.AddDate(0, 0, -3-4*i)), &common.people[26+2*i], "request")
+		l := common.write(c)
+		l.cc = []addr{{users[0].Name, users[0].Email}}
+		l.forWhom = g.user.Email
+		c.stay = true
+		g.place(l, c)
+	}
 }
 
 // fresh makes the newest mails, whatever the hour is.

@@ -48,6 +48,8 @@ type World struct {
 	Plays        []Play
 	Shared       string // an address that two candidates have
 	Late         Person // has mail, and is not in People
+	// SharedMailbox is an address without a person, which the first recruiter's token opens too.
+	SharedMailbox string
 
 	Issuer *issuer.Server
 	IMAP   *imapd.Server
@@ -82,7 +84,8 @@ func Start(opts Options) (*World, error) {
 	}
 	w := &World{
 		Organization: Organization, Users: append([]User(nil), users...), People: numbered(), Shared: SharedAddress, Late: late,
-		generators: map[string]*generator{},
+		SharedMailbox: "vacatures@" + Domain,
+		generators:    map[string]*generator{},
 	}
 	if err := w.start(opts); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -142,7 +145,11 @@ func (w *World) addUsers(opts Options) error {
 		s := shapes[i]
 		g := newGenerator(opts.Seed, opts.Now, u, s.names, opts.ImageBase)
 		w.generators[strings.ToLower(u.Mailbox)] = g
-		err := w.addMailbox(opts, issuer.Account{Email: u.Email, Name: u.Name, Admin: u.Role == "administrator"}, nil, imapd.Faults{}, func() []imapd.Folder {
+		who := issuer.Account{Email: u.Email, Name: u.Name, Admin: u.Role == "administrator"}
+		if i == 0 {
+			who.Mailboxes = []string{w.SharedMailbox}
+		}
+		err := w.addMailbox(opts, who, nil, imapd.Faults{}, func() []imapd.Folder {
 			g.fill(s.n, s.reach, i == 0)
 			return g.tree(s.others, s.roles)
 		})
@@ -150,13 +157,26 @@ func (w *World) addUsers(opts Options) error {
 			return err
 		}
 	}
-	// An account at the old-school server, with mail of its own.
-	u := User{Name: "Havenlicht Info", Email: "info@" + Domain, Role: "recruiter", Language: "nl"}
+	return w.addOthers(opts)
+}
+
+// addOthers makes the shared mailbox, and an account at the old-school server.
+func (w *World) addOthers(opts Options) error {
+	u := User{Name: "Vacatures Havenlicht", Email: w.SharedMailbox, Role: "recruiter", Language: "nl"}
+	shared := newGenerator(opts.Seed, opts.Now, u, englishNames, opts.ImageBase)
+	w.generators[strings.ToLower(u.Email)] = shared
+	if _, err := w.IMAP.AddAccount(imapd.AccountConfig{Address: u.Email, FirstUID: firstUID(opts), Fill: func() []imapd.Folder {
+		shared.fill(60, 45*24*time.Hour, false)
+		return shared.tree(otherEnglish, true)
+	}}); err != nil {
+		return err
+	}
+	u = User{Name: "Havenlicht Info", Email: "info@" + Domain, Role: "recruiter", Language: "nl"}
 	g := newGenerator(opts.Seed, opts.Now, u, folderNames{sent: "Sent", drafts: "Drafts", deleted: "Trash", junk: "Spam", archive: "Archive"}, opts.ImageBase)
 	host, port := splitAddr(w.Other.Addr())
 	w.OtherUser = OtherUser{Address: u.Email, Password: "app-password-vuurtoren", Host: host, Port: port}
-	_, err := w.Other.AddAccount(imapd.AccountConfig{Address: u.Email, Password: w.OtherUser.Password, Fill: func() []imapd.Folder {
-		g.fill(40, 45*day, false)
+	_, err := w.Other.AddAccount(imapd.AccountConfig{Address: u.Email, Password: w.OtherUser.Password, FirstUID: firstUID(opts), Fill: func() []imapd.Folder {
+		g.fill(40, 45*24*time.Hour, false)
 		return g.tree(nil, false)
 	}})
 	return err
@@ -186,19 +206,31 @@ func (w *World) addParts(opts Options) error {
 	return nil
 }
 
-// addMailbox makes an account at the provider and its mailbox. When the world is older than now, as
-// after a restart with a kept Now, UIDs of later arrivals go on from a number that grows with time,
-// so that none is ever given twice.
+// addMailbox makes an account at the provider and its mailbox.
 func (w *World) addMailbox(opts Options, who issuer.Account, aliases []string, faults imapd.Faults, fill func() []imapd.Folder) error {
 	if err := w.Issuer.AddAccount(who); err != nil {
 		return err
 	}
-	skip := uint32(0)
-	if age := time.Since(opts.Now); age > 10*time.Second {
-		skip = 100_000 + uint32(min(age/time.Second, 4_000_000_000))
-	}
-	_, err := w.IMAP.AddAccount(imapd.AccountConfig{Address: who.Email, Aliases: aliases, Faults: faults, FirstUID: skip, Fill: fill})
+	_, err := w.IMAP.AddAccount(imapd.AccountConfig{Address: who.Email, Aliases: aliases, Faults: faults, FirstUID: firstUID(opts), Fill: fill})
 	return err
+}
+
+// firstUID of what arrives after the start. When the world is older than now, as after a restart
+// with a kept Now, it grows with time, so that no UID is ever given twice.
+func firstUID(opts Options) uint32 {
+	age := time.Since(opts.Now)
+	if age < 10*time.Second {
+		return 0
+	}
+	return 100_000 + uint32(min(age/time.Second, 4_000_000_000))
+}
+
+// Warm makes the users' mailboxes now instead of at the first sign-in, which the large one would
+// keep waiting for a second or so.
+func (w *World) Warm() {
+	for _, u := range w.Users {
+		w.IMAP.Account(u.Mailbox).Open()
+	}
 }
 
 // Close stops the servers.

@@ -280,14 +280,15 @@ func TestRunArrivalsEndsWithItsContext(t *testing.T) {
 	w := start(t, world.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	before := w.IMAP.Account(w.Users[1].Mailbox).Folders()[0].UIDNext
+	inbox := w.IMAP.Account(w.Users[1].Mailbox)
+	before := inbox.Folders()[0].UIDNext
 	go func() { done <- w.RunArrivals(ctx, 0, time.Millisecond) }()
-	deadline := time.Now().Add(5 * time.Second)
-	for w.IMAP.Account(w.Users[1].Mailbox).Folders()[0].UIDNext < before+3 {
-		if time.Now().After(deadline) {
+	for changed := inbox.Changed(); inbox.Folders()[0].UIDNext < before+3; changed = inbox.Changed() {
+		select {
+		case <-changed:
+		case <-time.After(5 * time.Second):
 			t.Fatal("no mail came")
 		}
-		time.Sleep(time.Millisecond)
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
