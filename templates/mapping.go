@@ -61,11 +61,11 @@ func (v MappingView) saved(raw string) (portal.MappingRow, bool) {
 }
 
 // gone lists the mapped folders that the server no longer has.
-func (v MappingView) gone() []string {
+func (v MappingView) gone(p Page) []string {
 	var names []string
 	for _, r := range v.Rows {
 		if r.Gone {
-			names = append(names, r.Mapping.Name)
+			names = append(names, mappingName(p, r.Mapping))
 		}
 	}
 	return names
@@ -78,7 +78,7 @@ func (v MappingView) folderOptions(p Page, in MappingInput) []Option {
 	if _, listed := v.folder(in.Folder); !listed && in.Folder != "" {
 		name := in.Folder
 		if r, ok := v.saved(in.Folder); ok {
-			name = r.Mapping.Name
+			name = mappingName(p, r.Mapping)
 		}
 		key := "mappings.option.gone"
 		if len(v.Folders) == 0 {
@@ -96,8 +96,8 @@ func (v MappingView) folderOptions(p Page, in MappingInput) []Option {
 // for when its name does not say so, and how many messages it holds.
 func (v MappingView) folderText(p Page, f mailroom.Folder) string {
 	text := strings.Repeat("\u2003", v.depth(f)) + folderName(p, f)
-	if role := roleText(p, f); role != "" && !strings.EqualFold(role, f.Leaf()) {
-		text += " · " + role
+	if use := useText(p, f); use != "" {
+		text += " · " + use
 	}
 	if f.Messages >= 0 {
 		text += " (" + p.Number(f.Messages) + ")"
@@ -115,6 +115,22 @@ func (v MappingView) depth(f mailroom.Folder) int {
 		}
 	}
 	return n
+}
+
+// mappingName is a mapped folder's whole name; INBOX is no word.
+func mappingName(p Page, m mailroom.Mapping) string {
+	if strings.EqualFold(m.Name, "INBOX") {
+		return p.Text("folder.role.inbox")
+	}
+	return m.Name
+}
+
+// useText is what a folder is for, unless its name says just that.
+func useText(p Page, f mailroom.Folder) string {
+	if role := roleText(p, f); role != folderName(p, f) {
+		return role
+	}
+	return ""
 }
 
 // folderName is the last part of a folder's path; INBOX is no word.
@@ -173,7 +189,7 @@ func (v MappingView) mappedTo(p Page, f mailroom.Folder) string {
 func rowField(i int, name string) string { return fmt.Sprintf("rows.%d.%s", i, name) }
 
 // FolderValue is a raw folder name as a form can carry it: as it is when it is
-// plain text, else in hexadecimal, since browsers would mend what is no UTF-8.
+// plain text, else in hexadecimal, since browsers change line ends and more.
 func FolderValue(raw string) string {
 	plain := utf8.ValidString(raw) && !strings.HasPrefix(raw, "hex:") && strings.TrimSpace(raw) == raw &&
 		!strings.ContainsFunc(raw, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError })
