@@ -155,13 +155,15 @@ func (s *Store) MoveBlobs(ctx context.Context, from, to []mailroom.BlobRef) erro
 // once they are older than keepUnnamed. On SQLite the packs are swept afterwards
 // (blob.Packs.Sweep). It returns how many it forgot.
 func (s *Store) SweepBlobs(ctx context.Context) (forgotten int, err error) {
-	const unnamed = ` NOT EXISTS (SELECT 1 FROM messages m WHERE m.org_id = b.org_id AND m.raw_hash = b.hash)
-		AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.raw_hash = b.hash)
-		AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.raw_hash = b.hash)`
+	// EXCEPT, since neither table has an index by hash: one that serves only the
+	// sweeper would cost every mail.
 	found, err := all(ctx, s.read(), func(r row) (v [2]string, err error) {
 		err = r.Scan(&v[0], &v[1])
 		return v, err
-	}, `SELECT org_id, hash FROM blobs b WHERE`+unnamed+` ORDER BY org_id LIMIT 5000`)
+	}, `SELECT org_id, hash FROM blobs
+		EXCEPT SELECT org_id, raw_hash FROM messages
+		EXCEPT SELECT m.org_id, p.raw_hash FROM placements p JOIN messages m ON m.seq = p.message_seq
+		EXCEPT SELECT org_id, raw_hash FROM quarantine LIMIT 5000`)
 	if err != nil {
 		return 0, err
 	}
@@ -175,7 +177,11 @@ func (s *Store) SweepBlobs(ctx context.Context) (forgotten int, err error) {
 			if err := t.lockPeople(ctx, org); err != nil {
 				return err
 			}
-			n, err := t.exec(ctx, `DELETE FROM blobs AS b WHERE b.org_id = $1 AND b.hash IN `+s.in("$2")+` AND`+unnamed, org, list(hashes))
+			some := s.in("$2")
+			n, err := t.exec(ctx, `DELETE FROM blobs WHERE org_id = $1 AND hash IN `+some+`
+				AND NOT hash IN (SELECT raw_hash FROM messages WHERE raw_hash IN `+some+`)
+				AND NOT hash IN (SELECT raw_hash FROM placements WHERE raw_hash IN `+some+`)
+				AND NOT hash IN (SELECT raw_hash FROM quarantine WHERE raw_hash IN `+some+`)`, org, list(hashes))
 			forgotten += int(n)
 			return err
 		})

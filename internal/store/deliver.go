@@ -126,17 +126,29 @@ func (d *delivery) run(ctx context.Context, c mailroom.Claim) (err error) {
 }
 
 // dropPlaced passes over the UIDs that are filed already, and those that the
-// batch names twice.
+// batch names twice. One that was taken for gone is there after all.
 func (d *delivery) dropPlaced(ctx context.Context) error {
 	taken := map[uint64]bool{}
+	m := d.batch.Mapping
 	for v, uids := range d.uidsByValidity() {
-		have, err := values[uint32](ctx, d, `SELECT uid FROM placements WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
-			AND uid IN `+d.s.inNumbers("$4"), d.batch.Mapping.MailboxID, d.batch.Mapping.RawName, v, list(uids))
+		var back []uint32
+		err := each(ctx, d, func(r row) error {
+			var uid uint32
+			var gone int64
+			err := r.Scan(&uid, &gone)
+			taken[generationUID(v, uid)] = true
+			if gone != 0 {
+				back = append(back, uid)
+			}
+			return err
+		}, `SELECT uid, gone_at FROM placements WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
+			AND uid IN `+d.s.inNumbers("$4"), m.MailboxID, m.RawName, v, list(uids))
+		if err == nil && len(back) > 0 {
+			_, err = d.exec(ctx, `UPDATE placements SET gone_at = 0 WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
+				AND uid IN `+d.s.inNumbers("$4"), m.MailboxID, m.RawName, v, list(back))
+		}
 		if err != nil {
 			return err
-		}
-		for _, uid := range have {
-			taken[generationUID(v, uid)] = true
 		}
 	}
 	d.mails = slices.DeleteFunc(d.mails, func(f *filing) bool {
@@ -171,30 +183,39 @@ func (d *delivery) uidsByValidity() map[uint32][]uint32 {
 // saveBlobs writes where the raw mails lie, and makes sure of those that the
 // organization is said to have.
 func (d *delivery) saveBlobs(ctx context.Context) error {
+	given := map[string]mailroom.BlobRef{}
+	for _, r := range d.batch.Blobs {
+		given[r.Hash] = r
+	}
+	for _, f := range d.mails {
+		if f.mail.Blob.Codec != "" {
+			given[f.mail.Blob.Hash] = f.mail.Blob
+		}
+	}
+	// Only what is named below gets a row, or nobody would ever take it away.
 	var vals [][]any
 	named, wanted := map[string]bool{}, map[string]bool{}
-	add := func(r mailroom.BlobRef) {
-		if r.Hash != "" && r.Codec != "" && !named[r.Hash] {
-			named[r.Hash] = true
+	need := func(hash string) {
+		r, ok := given[hash]
+		switch {
+		case !ok:
+			wanted[hash] = true
+		case !named[hash]:
+			named[hash] = true
 			vals = append(vals, []any{d.f.orgID, r.Hash, r.Pack, r.Offset, r.Length, r.Size, r.Codec})
 		}
 	}
-	for _, r := range d.batch.Blobs {
-		add(r)
-	}
 	for _, f := range d.mails {
-		add(f.mail.Blob)
-	}
-	for _, f := range d.mails {
-		if h := rawHash(f.mail); !named[h] {
-			wanted[h] = true
-		}
+		need(rawHash(f.mail))
 	}
 	for _, q := range d.batch.Quarantined {
-		if q.RawHash != "" && !named[q.RawHash] {
-			wanted[q.RawHash] = true
+		if q.RawHash != "" {
+			need(q.RawHash)
 		}
 	}
+	// Here and below rows are written in one order by everybody, so that two nodes
+	// that file the same mails wait for each other instead of dead-locking.
+	slices.SortFunc(vals, func(a, b []any) int { return cmp.Compare(a[1].(string), b[1].(string)) })
 	if err := d.insert(ctx, `INSERT INTO blobs(org_id, hash, pack, pos, length, size, codec) VALUES `,
 		` ON CONFLICT (org_id, hash) DO NOTHING`, vals); err != nil {
 		return err
@@ -229,8 +250,6 @@ func (d *delivery) saveMessages(ctx context.Context) error {
 	if err := d.findMessages(ctx, byKey, slices.Collect(maps.Keys(byKey))); err != nil {
 		return err
 	}
-	// In the order of keys, so that two nodes that file the same mails wait for
-	// each other instead of dead-locking.
 	var vals [][]any
 	for _, k := range slices.Sorted(maps.Keys(byKey)) {
 		if f := byKey[k][0]; f.seq == 0 {
@@ -410,6 +429,9 @@ func (d *delivery) saveLinks(ctx context.Context) error {
 			}
 		}
 	}
+	slices.SortFunc(vals, func(a, b []any) int {
+		return cmp.Or(cmp.Compare(a[2].(int64), b[2].(int64)), cmp.Compare(a[1].(string), b[1].(string)))
+	})
 	if err := d.insert(ctx, `INSERT INTO message_addresses(org_id, address, message_seq, role) VALUES `,
 		` ON CONFLICT (org_id, address, message_seq) DO NOTHING`, vals); err != nil {
 		return err
@@ -452,5 +474,6 @@ func (d *delivery) saveQuarantine(ctx context.Context) error {
 	return d.insert(ctx, `INSERT INTO quarantine(id, org_id, mailbox_id, mapping_id, raw_name, uid_validity, uid, raw_hash, size,
 		  reason, attempts, retry_at, created_at) VALUES `, ` ON CONFLICT (mailbox_id, raw_name, uid_validity, uid) DO UPDATE SET
 		  mapping_id = excluded.mapping_id, raw_hash = excluded.raw_hash, size = excluded.size, reason = excluded.reason,
-		  attempts = quarantine.attempts + 1, retry_at = excluded.retry_at`, vals)
+		  attempts = CASE WHEN excluded.attempts > quarantine.attempts THEN excluded.attempts ELSE quarantine.attempts END,
+		  retry_at = excluded.retry_at`, vals)
 }

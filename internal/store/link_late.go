@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"mailroom/internal/mailroom"
 )
@@ -68,6 +70,11 @@ func (t *tx) saveMatched(ctx context.Context, orgID string, m *matching) error {
 			choices = append(choices, []any{orgID, l.seq, l.Address, string(l.Role), t.at})
 		}
 	}
+	bySeq := func(a, b []any) int { // see saveBlobs
+		return cmp.Or(cmp.Compare(a[1].(int64), b[1].(int64)), cmp.Compare(a[2].(string), b[2].(string)))
+	}
+	slices.SortFunc(links, bySeq)
+	slices.SortFunc(choices, bySeq)
 	if err := t.insert(ctx, `INSERT INTO links(org_id, message_seq, person_id, address, role, reason, received_at, created_at) VALUES `,
 		` ON CONFLICT (message_seq, person_id) DO NOTHING`, links); err != nil {
 		return err

@@ -47,6 +47,8 @@ type Store struct {
 	hub     *hub
 	texts   preparedTexts
 	inserts sync.Map // insertKey → text
+	// trace is told of every statement; tests ask the engine how it runs them.
+	trace func(text string, args []any)
 
 	stop   context.CancelFunc // of the listener
 	listen sync.WaitGroup

@@ -131,6 +131,7 @@ func (t *tx) exec(ctx context.Context, text string, args ...any) (int64, error) 
 }
 
 func (t *tx) execResult(ctx context.Context, text string, args []any) (sql.Result, error) {
+	t.s.traced(text, args)
 	if t.sql != nil {
 		return t.sql.ExecContext(ctx, text, args...)
 	}
@@ -147,6 +148,7 @@ func (t *tx) execResult(ctx context.Context, text string, args []any) (sql.Resul
 }
 
 func (t *tx) query(ctx context.Context, text string, args ...any) (rows, error) {
+	t.s.traced(text, args)
 	if t.sql != nil {
 		rs, err := t.sql.QueryContext(ctx, text, args...)
 		return rows{Rows: rs}, err
@@ -171,6 +173,7 @@ func (s *Store) read() runner { return reader{s} }
 func (r reader) dialect() *Store { return r.s }
 
 func (r reader) query(ctx context.Context, text string, args ...any) (rows, error) {
+	r.s.traced(text, args)
 	if r.s.pg {
 		rs, err := r.s.db.QueryContext(ctx, text, args...)
 		return rows{Rows: rs}, err
@@ -196,6 +199,7 @@ type snapshot struct {
 func (v snapshot) dialect() *Store { return v.s }
 
 func (v snapshot) query(ctx context.Context, text string, args ...any) (rows, error) {
+	v.s.traced(text, args)
 	rs, err := v.tx.QueryContext(ctx, text, args...)
 	return rows{Rows: rs}, err
 }
@@ -212,6 +216,12 @@ func (s *Store) view(ctx context.Context, fn func(runner) error) error {
 	}
 	defer t.Rollback()
 	return s.fault(fn(snapshot{s, t}))
+}
+
+func (s *Store) traced(text string, args []any) {
+	if s.trace != nil {
+		s.trace(text, args)
+	}
 }
 
 // one returns the first row of a query, or a NotFound error when there is none.
