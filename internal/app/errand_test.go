@@ -53,6 +53,7 @@ func errand(t *testing.T, g ground, database string) {
 	b.see("Mail - Incoming IMAP Username", "Mail - Incoming IMAP Password (SE2936)", "Mail - IMAP Incoming - oAuth 2.0 activation", "Mail - IMAP Folders Mapping")
 	b.fill("#username input[name=address]", g.mailbox)
 	b.click("#username button")
+	b.see(g.mailbox)
 
 	// 2. Grant Permission, at the provider and back.
 	b.open("/settings/integrations/oauth")
@@ -64,8 +65,9 @@ func errand(t *testing.T, g ground, database string) {
 
 	// 3. Live folders, two rows ready, Save Mappings.
 	b.press("Next: map folders")
-	b.see("INBOX", g.sent)
+	b.see("Inbox (", g.sent)
 	b.press("Save Mappings")
+	b.see("The mappings are saved")
 
 	// 4. The mail is in the OTYS mailbox, linked.
 	b.open("/mail")
@@ -190,8 +192,11 @@ func realGround(t *testing.T) ground {
 		ID: client, Secret: secret, RedirectURIs: []string{"http://127.0.0.1/oauth/callback/microsoft"},
 	}}})
 	d := peers.Dovecot(t, peers.DovecotOptions{OAuth: op.DovecotOAuth()})
+	began := time.Now().Add(-24 * time.Hour)
 	mail := func(n int, subject string) peers.Mail {
-		return peers.Mail{Raw: fmt.Appendf(nil, "From: Carla Candidate <carla@home.example>\r\nTo: %s\r\nMessage-ID: <%d@home.example>\r\nDate: Mon, 02 Nov 2026 10:%02d:00 +0100\r\nSubject: %s\r\n\r\nHello Rik, this is mail %d.\r\n", mailbox, n, n%60, subject, n)}
+		at := began.Add(time.Duration(n) * time.Minute)
+		return peers.Mail{Date: at, Raw: fmt.Appendf(nil, "From: Carla Candidate <carla@home.example>\r\nTo: %s\r\nMessage-ID: <%d@home.example>\r\nDate: %s\r\nSubject: %s\r\n\r\nHello Rik, this is mail %d.\r\n",
+			mailbox, n, at.Format(time.RFC1123Z), subject, n)}
 	}
 	var inbox []peers.Mail
 	for n := range 60 {
