@@ -256,8 +256,7 @@ func (s *session) sharedPart(ctx context.Context, l *ledger) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case broken(err):
-		s.tolerate(saveCtx, l, err)
-		return err
+		return s.tolerate(saveCtx, l, err)
 	case wide(err):
 		return err
 	}

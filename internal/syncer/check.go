@@ -25,8 +25,7 @@ func (s *session) look(ctx context.Context, l *ledger) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case broken(err):
-		s.tolerate(saveCtx, l, err)
-		return err
+		return s.tolerate(saveCtx, l, err)
 	case wide(err):
 		return err
 	}
@@ -48,7 +47,7 @@ func (s *session) park(ctx context.Context, l *ledger, run *runLog, err error) e
 
 // tolerate counts a connection that ended at this folder. A folder at which it
 // always ends is parked, so that the others are read.
-func (s *session) tolerate(ctx context.Context, l *ledger, err error) {
+func (s *session) tolerate(ctx context.Context, l *ledger, err error) error {
 	now := s.now()
 	const tries = 3
 	var problem *mailroom.Problem
@@ -56,11 +55,21 @@ func (s *session) tolerate(ctx context.Context, l *ledger, err error) {
 	if !errors.As(err, &reading) && l.progress().Failures+1 >= tries {
 		problem = mailroom.ProblemOf(err, now)
 	}
-	l.fault(problem, func(n int) time.Duration { return parkFor(n-tries+1, s.k.Jitter()) }, now)
+	failures, _ := l.fault(problem, func(n int) time.Duration { return parkFor(n-tries+1, s.k.Jitter()) }, now)
 	if err := s.save(ctx, l); err != nil {
 		s.log.Warn("progress not saved", "mapping", l.mapping.ID, "error", err)
 	}
+	if problem != nil && failures > tries {
+		return probeFault{err}
+	}
+	return err
 }
+
+// probeFault is a connection that ended because a folder was looked at that is
+// known to end it: no fault of the mailbox.
+type probeFault struct{ error }
+
+func (f probeFault) Unwrap() error { return f.error }
 
 // check brings the ledger up to what the server holds now: examine, list what is
 // unknown, compare where counts differ, read new mail, follow flags.

@@ -290,10 +290,7 @@ func (k *Keeper) release(h *holding, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), k.Grace)
 	defer cancel()
-	if e.answer > h.session.work.Mailbox.Wanted {
-		// Asked for during the session, and this is the answer. Else it would be
-		// tried again at once, whatever the pause. Release answers what was asked
-		// for before the claim.
+	if e.answer > 0 {
 		if err := k.Store.Answered(ctx, h.claim, e.answer); err != nil {
 			k.Log.Warn("not marked as answered", "mailbox", h.claim.MailboxID, "error", err)
 		}
@@ -308,7 +305,7 @@ type ending struct {
 	retryAt  time.Time
 	problem  *mailroom.Problem
 	failures int
-	answer   int64 // askings answered with a failure
+	answer   int64 // newest asking that this answers, 0 for none
 	restless bool  // it did not last: not to be started again at once
 }
 
@@ -334,8 +331,18 @@ func (s *session) ending(err error, now time.Time) ending {
 		// A long-lived connection ends, as at the end of a token: taken up again unseen.
 		return ending{retryAt: now, failures: 0}
 	}
+	// This is the answer to what was asked for during the session, too; else it
+	// would be tried again at once, whatever the pause.
+	asked := s.wanted()
+	var probe probeFault
+	if errors.As(err, &probe) {
+		return ending{retryAt: now, problem: standing, failures: failures, answer: asked, restless: true}
+	}
 	failures++
-	e := ending{failures: failures, answer: s.wanted(), restless: true}
+	e := ending{failures: failures, restless: true}
+	if asked > s.work.Mailbox.Wanted { // what came before the claim Release answers
+		e.answer = asked
+	}
 	e.problem = mailroom.ProblemOf(err, now)
 	if standing != nil && standing.Key == e.problem.Key {
 		e.problem.Since = standing.Since

@@ -64,9 +64,7 @@ func (l *ledger) load(placed, quarantined mailroom.UIDSet, tried map[uint32]mail
 	for uid, q := range tried {
 		l.attempts[uid] = q.Attempts
 	}
-	if l.acc.held() != l.p.OnServer {
-		l.compareSoon, l.dirty = true, true
-	}
+	l.dirty = l.dirty || l.acc.held() != l.p.OnServer
 	if l.acc.backlog.Len() <= l.tuning.LiveFirst { // not worth a connection of its own
 		l.live = l.acc.backlog
 	}
