@@ -12,6 +12,15 @@ import (
 // argument is the n-th argument of a text that is put together.
 func argument(n int) string { return "$" + strconv.Itoa(n) }
 
+// indexedBy names the index by which a table shall be walked. SQLite chooses among
+// equals without knowing how the rows are spread, and PostgreSQL knows.
+func (s *Store) indexedBy(index string) string {
+	if s.pg {
+		return ""
+	}
+	return " INDEXED BY " + index
+}
+
 func columnCount(columns string) int { return strings.Count(columns, ",") + 1 }
 
 // splitRow reads a row once and deals its columns out into parts of the given

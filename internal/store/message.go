@@ -9,52 +9,72 @@ import (
 
 // Mails returns a page of a user's mail, newest first, beginning below f.After.
 func (s *Store) Mails(ctx context.Context, f mailroom.MailFilter) (lines []mailroom.MailLine, err error) {
-	text, args, ok := s.mailsQuery(f)
-	if !ok {
-		return nil, nil
-	}
 	q := s.read()
+	text, args, err := s.mailsQuery(ctx, q, f)
+	if err != nil || text == "" {
+		return nil, err
+	}
 	if lines, err = all(ctx, q, scanDelivered, text, args...); err != nil {
 		return nil, err
 	}
 	return lines, addPeople(ctx, q, lines)
 }
 
-// mailsQuery is the text of a list; ok is false when nothing can match.
-func (s *Store) mailsQuery(f mailroom.MailFilter) (text string, args []any, ok bool) {
+// fewMatches is up to how many matches of a search are fetched one by one and
+// sorted; beyond it the list is walked newest first until the page is full.
+const fewMatches = 2000
+
+// mailsQuery is the text of a list; "" when nothing can match.
+func (s *Store) mailsQuery(ctx context.Context, q runner, f mailroom.MailFilter) (text string, args []any, err error) {
 	arg := func(v any) string {
 		args = append(args, v)
 		return argument(len(args))
 	}
-	where := []string{`d.user_id = ` + arg(f.UserID)}
-	switch {
-	case f.FolderID == "":
+	where := []string{`m.seq = d.message_seq`, `d.user_id = ` + arg(f.UserID)}
+	index := "deliveries_by_user"
+	if f.FolderID == "" {
 		// A message that lies in several folders is shown once.
 		where = append(where, `NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.message_seq = d.message_seq AND e.user_id = d.user_id
 			AND e.otys_folder_id < d.otys_folder_id)`)
-	case f.Unread:
-		// Not by the folder's index, which would walk over all that has been read.
-		where = append(where, `d.otys_folder_id || '' = `+arg(f.FolderID))
-	default:
-		where = append(where, `d.otys_folder_id = `+arg(f.FolderID))
+	} else {
+		where, index = append(where, `d.otys_folder_id = `+arg(f.FolderID)), "deliveries_newest"
 	}
 	if f.Unread {
-		where = append(where, `d.unread`)
+		where, index = append(where, `d.unread`), "deliveries_unread"
 	}
 	if !f.After.IsZero() {
 		where = append(where, `(d.received_at, d.message_seq) < (`+arg(mailroom.Micros(f.After.At))+`, `+arg(f.After.Seq)+`)`)
 	}
+	from := `deliveries d` + s.indexedBy(index) + ` CROSS JOIN messages m`
 	if strings.TrimSpace(f.Search) != "" {
-		n := arg("")
-		cond, value, searchable := s.searchCond("d.message_seq", n, f.Search)
-		if !searchable {
-			return "", nil, false
+		cond, value, ok := s.searchCond("d.message_seq", argument(len(args)+1), f.Search)
+		if !ok {
+			return "", nil, nil
 		}
-		where, args[len(args)-1] = append(where, cond), value
+		few, err := s.matchesFew(ctx, q, value)
+		if err != nil {
+			return "", nil, err
+		}
+		if few {
+			cond, _, _ = s.searchCond("m.seq", argument(len(args)+1), f.Search)
+			from = `messages m CROSS JOIN deliveries d` + s.indexedBy("deliveries_by_message")
+		}
+		arg(value)
+		where = append(where, cond)
 	}
 	return `SELECT d.otys_folder_id, d.message_seq, d.received_at, d.unread, d.sent, ` + prefixed("m", messageColumns) + `
-		FROM deliveries d JOIN messages m ON m.seq = d.message_seq
-		WHERE ` + strings.Join(where, " AND ") + ` ORDER BY d.received_at DESC, d.message_seq DESC LIMIT ` + arg(f.Limit), args, true
+		FROM ` + from + ` WHERE ` + strings.Join(where, " AND ") + `
+		ORDER BY d.received_at DESC, d.message_seq DESC LIMIT ` + arg(f.Limit), args, nil
+}
+
+// matchesFew reports whether a search, as searchCond wrote it, has at most
+// fewMatches hits. PostgreSQL estimates that by itself.
+func (s *Store) matchesFew(ctx context.Context, q runner, match string) (bool, error) {
+	if s.pg {
+		return true, nil
+	}
+	n, err := value[int64](ctx, q, `SELECT COUNT(*) FROM (SELECT rowid FROM message_fts WHERE message_fts MATCH $1 LIMIT $2)`, match, fewMatches+1)
+	return n <= fewMatches, err
 }
 
 // scanDelivered reads a delivery's folder, seq, time and marks, then
