@@ -147,4 +147,3 @@ func (c *call) linkedName(id, personID string) (string, error) {
 	}
 	return "", mailroom.E(mailroom.NotFound, "error.not_found")
 }
-

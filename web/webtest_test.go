@@ -314,10 +314,15 @@ func (b *browser) post(path string, fields ...string) *answer {
 
 func (b *browser) do(method, path string, form url.Values) *answer {
 	b.s.t.Helper()
-	var body io.Reader
-	if form != nil {
-		body = strings.NewReader(form.Encode())
+	if form == nil {
+		return b.send(method, path, "", nil)
 	}
+	return b.send(method, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+}
+
+// send is any request; kind is the media type of its body.
+func (b *browser) send(method, path, kind string, body io.Reader) *answer {
+	b.s.t.Helper()
 	r, err := http.NewRequestWithContext(b.s.t.Context(), method, b.s.URL+path, body)
 	if err != nil {
 		b.s.t.Fatal(err)
@@ -326,8 +331,8 @@ func (b *browser) do(method, path string, form url.Values) *answer {
 	for name, values := range b.header {
 		r.Header[name] = values
 	}
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
 	}
 	res, err := b.client.Do(r)
 	if err != nil {
