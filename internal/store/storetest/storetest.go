@@ -7,6 +7,7 @@ package storetest
 import (
 	"database/sql"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -63,7 +64,8 @@ func SQL(t testing.TB, s *store.Store) *sql.DB {
 	if strings.HasPrefix(dsn, "postgres") {
 		driver = "pgx"
 	} else {
-		dsn += "?_pragma=busy_timeout(10000)"
+		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: dsn}).EscapedPath(), RawQuery: "_pragma=busy_timeout(10000)"}
+		dsn = u.String()
 	}
 	db, err := sql.Open(driver, dsn)
 	if err != nil {

@@ -1,0 +1,195 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"mailroom/internal/mailroom"
+	"mailroom/internal/peers"
+	"mailroom/internal/store"
+	"mailroom/internal/store/storetest"
+)
+
+// grows are the tables that grow with mail, people and mailboxes: no query of a
+// page or of the syncer may read one of them from end to end.
+const grows = `messages|message_addresses|placements|deliveries|links|choices|quarantine|blobs|blob_data|persons|person_addresses|runs|folders|mailboxes|mappings|progress|sessions|audit|grants`
+
+// hot does everything that a node or a page does all the time.
+func hot(t *testing.T, s *store.Store) {
+	ctx, w := t.Context(), storetest.Seed(t, s)
+	eva := w.AddPerson(t, "Eva", "eva@x.example")
+	w.AddPerson(t, "A", "both@x.example")
+	w.AddPerson(t, "B", "both@x.example")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	c := w.Claim(t, "n1")
+	m := w.Mail(1, "eva@x.example", "One", "text")
+	b := w.Batch(w.Inbox, m, w.Mail(2, "both@x.example", "Two", "text"))
+	b.Quarantined = []mailroom.Quarantine{{UIDValidity: storetest.UIDValidity, UID: 3, Reason: mailroom.Problem{Key: "k"}}}
+	for range 2 { // the second time everything is there
+		_, err := s.Deliver(ctx, c, b)
+		must(err)
+	}
+	again := m
+	again.Placement.UID, again.Placement.Flags.Seen, again.Blob.Codec = 9, true, "" // known message, known blob
+	_, err := s.Deliver(ctx, c, w.Batch(w.Sent, again))
+	must(err)
+	must(s.ApplyFlags(ctx, c, w.Inbox, storetest.UIDValidity, []mailroom.FlagChange{{UID: 2, Flags: mailroom.Flags{Seen: true}}}))
+	must(s.MarkGone(ctx, c, w.Inbox.ID, storetest.UIDValidity, mailroom.UIDs(2)))
+	must(s.SaveProgress(ctx, c, b.Progress))
+	_, _, err = s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", storetest.UIDValidity)
+	must(err)
+	_, err = s.DueQuarantine(ctx, w.Inbox.ID, time.Now())
+	must(err)
+	_, err = s.QuarantineOf(ctx, w.Inbox.ID)
+	must(err)
+	_, err = s.KnownBlobs(ctx, w.OrgID, []string{m.Blob.Hash})
+	must(err)
+	_, err = s.BlobRef(ctx, w.OrgID, m.Blob.Hash)
+	must(err)
+	_, err = s.LoadWork(ctx, c)
+	must(err)
+	_, err = s.Wanted(ctx, "n1")
+	must(err)
+	_, err = s.RenewLeases(ctx, "n1", []mailroom.Claim{c}, time.Hour, time.Now())
+	must(err)
+	_, err = s.ClaimMailboxes(ctx, "n2", time.Hour, 10, time.Now())
+	must(err)
+	must(s.SaveFolders(ctx, w.Mailbox.ID, []mailroom.Folder{{RawName: "INBOX"}}, time.Now()))
+	run := mailroom.SyncRun{ID: "run_1" + w.OrgID, OrgID: w.OrgID, MailboxID: w.Mailbox.ID, MappingID: w.Inbox.ID, StartedAt: time.Now()}
+	must(s.StartRun(ctx, run))
+	must(s.FinishRun(ctx, run))
+	must(s.Answered(ctx, c, 1))
+	must(s.Release(ctx, c, time.Now(), nil, 0))
+	must(s.CommitCtx(ctx, "token", []byte("x"), time.Now().Add(time.Hour)))
+	_, _, err = s.FindCtx(ctx, "token")
+	must(err)
+
+	f := mailroom.MailFilter{OrgID: w.OrgID, UserID: w.UserID, Limit: 50}
+	lines, err := s.Mails(ctx, f)
+	must(err)
+	for _, v := range []mailroom.MailFilter{
+		{FolderID: w.Inbox.OTYSFolderID}, {FolderID: w.Inbox.OTYSFolderID, Unread: true}, {Unread: true}, {After: lines[0].Position()}, {Search: "text"},
+		{Search: "text", FolderID: w.Inbox.OTYSFolderID},
+	} {
+		v.OrgID, v.UserID, v.Limit = w.OrgID, w.UserID, 50
+		_, err = s.Mails(ctx, v)
+		must(err)
+	}
+	_, err = s.Mail(ctx, w.OrgID, w.UserID, true, lines[0].Message.ID)
+	must(err)
+	must(s.MarkRead(ctx, w.UserID, lines[0].Message.ID, true))
+	_, err = s.PersonMails(ctx, w.OrgID, w.UserID, eva, true, mailroom.Position{}, 50)
+	must(err)
+	_, _, err = s.Waiting(ctx, w.OrgID, w.UserID)
+	must(err)
+	_, err = s.WaitingChoices(ctx, w.OrgID, w.UserID, 10)
+	must(err)
+	_, err = s.QuarantineRows(ctx, w.UserID)
+	must(err)
+	_, err = s.MailboxOf(ctx, w.UserID)
+	must(err)
+	_, err = s.MappingRows(ctx, w.Mailbox.ID)
+	must(err)
+	p := mailroom.Person{ID: "per_1" + w.OrgID, OrgID: w.OrgID, Kind: mailroom.Candidate, Name: "Cas", Addresses: []string{"cas@x.example", "both@x.example"}}
+	_, err = s.AddPerson(ctx, p, mailroom.AuditEvent{OrgID: w.OrgID, Action: "person.added"})
+	must(err)
+}
+
+// record collects the statements that hot runs, each text once.
+func record(t *testing.T, s *store.Store) map[string][]any {
+	seen := map[string][]any{}
+	s.Trace(func(text string, args []any) {
+		if _, ok := seen[text]; !ok {
+			seen[text] = append([]any(nil), args...)
+		}
+	})
+	hot(t, s)
+	s.Trace(nil)
+	if len(seen) < 50 {
+		t.Fatalf("only %d statements were run", len(seen))
+	}
+	return seen
+}
+
+func TestNoHotQueryScansATableSQLite(t *testing.T) {
+	s := storetest.Open(t)
+	db := storetest.SQL(t, s)
+	scan := regexp.MustCompile(`^SCAN (` + grows + `|[a-z])\b`)
+	for text, args := range record(t, s) {
+		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
+		if err != nil {
+			t.Errorf("%v\n%s", err, text)
+			continue
+		}
+		own := map[string]bool{} // subqueries, whose own scan says nothing
+		for rows.Next() {
+			var a, b, c any
+			var step string
+			if err := rows.Scan(&a, &b, &c, &step); err != nil {
+				t.Fatal(err)
+			}
+			words := strings.Fields(step)
+			if words[0] == "MATERIALIZE" || words[0] == "CO-ROUTINE" {
+				own[words[1]] = true
+			}
+			if scan.MatchString(step) && !own[words[1]] && !strings.Contains(step, "VIRTUAL TABLE") {
+				t.Errorf("%s\n%s", step, text)
+			}
+		}
+		rows.Close()
+	}
+}
+
+func TestNoHotQueryScansATablePostgres(t *testing.T) {
+	s := storetest.OpenDSN(t, peers.Postgres(t))
+	db := storetest.SQL(t, s)
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// Small tables are scanned because they are small: forbid what large ones must
+	// not need, and see who needs it.
+	if _, err := conn.ExecContext(t.Context(), "SET enable_seqscan = off"); err != nil {
+		t.Fatal(err)
+	}
+	scan := regexp.MustCompile(`Seq Scan on (` + grows + `)\b`)
+	for text, args := range record(t, s) {
+		if strings.HasPrefix(text, "SELECT pg_") {
+			continue
+		}
+		for _, step := range plan(t, conn, text, args) {
+			if scan.MatchString(step) {
+				t.Errorf("%s\n%s", step, text)
+			}
+		}
+	}
+}
+
+func plan(t *testing.T, conn *sql.Conn, text string, args []any) (steps []string) {
+	t.Helper()
+	rows, err := conn.QueryContext(context.WithoutCancel(t.Context()), "EXPLAIN "+text, args...)
+	if err != nil {
+		t.Error(fmt.Errorf("%w\n%s", err, text))
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var step string
+		if err := rows.Scan(&step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	return steps
+}
