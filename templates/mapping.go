@@ -96,11 +96,11 @@ func (v MappingView) folderOptions(p Page, in MappingInput) []Option {
 // for when its name does not say so, and how many messages it holds.
 func (v MappingView) folderText(p Page, f mailroom.Folder) string {
 	text := strings.Repeat("\u2003", v.depth(f)) + folderName(p, f)
-	if use := useText(p, f); use != "" {
-		text += " · " + use
-	}
 	if f.Messages >= 0 {
 		text += " (" + p.Number(f.Messages) + ")"
+	}
+	if use := useText(p, f); use != "" {
+		text += " · " + use
 	}
 	return text
 }
