@@ -22,7 +22,7 @@ var helpByKey = map[string]string{
 	"oauth.":             "oauth",
 	"access.":            "oauth",
 	"imap.":              "oauth#server",
-	"imap.error.throttl": "sync#throttled",
+	"imap.error.throttled": "sync#throttled",
 	"mapping.":           "mapping",
 	"folder.":            "mapping",
 	"quarantine.":        "sync#quarantine",
