@@ -31,6 +31,7 @@ type fakeServer struct {
 	most     int // connections at a time
 	examines int
 	searches int
+	flagged  int // FETCHes of flags
 	mutating []string
 }
 
@@ -361,6 +362,7 @@ func (c *fakeConn) Fetch(ctx context.Context, set mailroom.UIDSet, each func(mai
 
 func (c *fakeConn) Flags(ctx context.Context, set mailroom.UIDSet, changedSince uint64, each func(mailroom.FlagChange)) error {
 	return c.call(ctx, "flags:"+c.name(), func() error {
+		c.s.flagged++
 		for _, m := range c.selected.mails {
 			if set.Contains(m.uid) && m.modseq > changedSince {
 				each(mailroom.FlagChange{UID: m.uid, Flags: m.flags, ModSeq: m.modseq})

@@ -44,6 +44,7 @@ type fakeStore struct {
 	dead    map[string]bool // nodes that were killed: nothing of theirs is taken any more
 	down    error           // the database does not answer
 	refuse  func(mailroom.Batch) error
+	boasts  int // so many times it claims to know raw mail that it has not
 	writes  int
 	proofs  int
 	biggest int
@@ -209,8 +210,9 @@ func (s *fakeStore) KnownBlobs(_ context.Context, _ string, hashes []string) (ma
 	defer s.mu.Unlock()
 	out := map[string]bool{}
 	for _, h := range hashes {
-		out[h] = s.blobs[h] > 0
+		out[h] = s.blobs[h] > 0 || s.boasts > 0
 	}
+	s.boasts = max(s.boasts-1, 0)
 	return out, s.down
 }
 
@@ -228,6 +230,11 @@ func (s *fakeStore) Deliver(_ context.Context, c mailroom.Claim, b mailroom.Batc
 	m, ok := s.mapping(b.Mapping.ID)
 	if !ok {
 		return 0, mailroom.E(mailroom.NotFound, "mapping.error.removed")
+	}
+	for _, mail := range b.Mails {
+		if mail.Blob.Codec == "" && s.blobs[mail.Blob.Hash] == 0 {
+			return 0, mailroom.E(mailroom.Conflict, "error.blob_gone")
+		}
 	}
 	s.biggest = max(s.biggest, len(b.Mails)+len(b.Quarantined))
 	for _, ref := range b.Blobs {

@@ -393,6 +393,11 @@ var commands = map[string]func(*world, []string){
 			w.store.down = errors.New("connection refused")
 		}
 	},
+	"boast": func(w *world, a []string) {
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
+		w.store.boasts = w.number(a[0])
+	},
 	"ask":    func(w *world, _ []string) { w.person(func() { w.store.mailbox.Wanted++ }) },
 	"pause":  func(w *world, _ []string) { w.person(func() { w.store.stop = true }) },
 	"resume": func(w *world, _ []string) { w.person(func() { w.store.stop = false; w.store.mailbox.Wanted++ }) },
@@ -530,7 +535,8 @@ func (w *world) serverFigures() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return map[string]string{"logins": strconv.Itoa(s.logins), "most": strconv.Itoa(s.most), "open": strconv.Itoa(len(s.conns)),
-		"examines": strconv.Itoa(s.examines), "searches": strconv.Itoa(s.searches)}
+		"examines": strconv.Itoa(s.examines), "searches": strconv.Itoa(s.searches),
+		"flagreads": strconv.Itoa(s.flagged)}
 }
 
 func (w *world) folderFigures(name string) map[string]string {
@@ -549,10 +555,10 @@ func (w *world) folderFigures(name string) map[string]string {
 			latest = s.placed[at].at
 		}
 	}
-	reason := "none"
+	reason, attempts := "none", 0
 	for at, q := range s.quarantine {
 		if at.raw == name {
-			reason = q.Reason.Key
+			reason, attempts = q.Reason.Key, max(attempts, q.Attempts)
 		}
 	}
 	newest := fmt.Sprint(placed.Max())
@@ -562,7 +568,7 @@ func (w *world) folderFigures(name string) map[string]string {
 		"skipped": fmt.Sprint(p.Skipped.Len()), "backlog": fmt.Sprint(p.Backlog.Len()), "rows": fmt.Sprint(placed.Len()),
 		"quarantinerows": fmt.Sprint(quarantined.Len()), "problem": problemText(p.Problem), "failures": fmt.Sprint(p.Failures),
 		"fresh": time.Since(p.CheckedAt).Round(time.Millisecond).String(), "first": first, "last": last, "reason": reason,
-		"newest": newest, "age": time.Since(latest).Round(time.Millisecond).String(), "state": string(state), "stage": string(p.Stage),
+		"attempts": strconv.Itoa(attempts), "newest": newest, "age": time.Since(latest).Round(time.Millisecond).String(), "state": string(state), "stage": string(p.Stage),
 		"validity": fmt.Sprint(p.Cursor.UIDValidity), "total": fmt.Sprint(p.BackfillTotal),
 	}
 }
