@@ -803,7 +803,7 @@ func mailSource(p Page, v portal.MailList) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			} else {
+			} else if v.State != mailroom.StateNeedsYou {
 				templ_7745c5c3_Err = actBack("/settings/integrations/sync", p.Path, p.Text("sync.now"), "quiet small").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,12 @@ func pageURL(v portal.PeopleList, page int) string {
 		return ""
 	}
 	return peopleURL(v.Query, v.Query.Kind, page)
+}
+
+// besides leaves out the chip of the person whose page it is.
+func besides(m portal.MailRow, id string) portal.MailRow {
+	m.People = slices.DeleteFunc(slices.Clone(m.People), func(c portal.PersonChip) bool { return c.ID == id })
+	return m
 }
 
 // timelineURL is a stretch of a person's mail.

@@ -1204,7 +1204,7 @@ func Person(p Page, v portal.PersonPage, before string) templ.Component {
 						return templ_7745c5c3_Err
 					}
 					for _, m := range v.Mails {
-						templ_7745c5c3_Err = mailRow(p, m, timelineURL(v.Person.ID, before)).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = mailRow(p, besides(m, v.Person.ID), timelineURL(v.Person.ID, before)).Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}

@@ -32,7 +32,9 @@ func showEvents(c *call) error {
 		return rc.Flush() == nil
 	}
 	changes := c.Portal.Changes(ctx, c.user)
-	if !say(": here\n\n") {
+	// What changed between the page and this stream, or while the stream was
+	// broken off, nobody was told of: so the first word is "changed".
+	if !say("event: changed\ndata: .\n\n") {
 		return nil
 	}
 	beat := time.NewTicker(liveBeat)

@@ -15,7 +15,7 @@ import (
 const peoplePath = "/people"
 
 // maxPeopleFile bounds an import: some hundred thousand people.
-const maxPeopleFile = 32 << 20
+const maxPeopleFile = 32_000_000
 
 func showPeople(c *call) error {
 	v, err := c.people()
