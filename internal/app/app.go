@@ -89,7 +89,7 @@ func open(ctx context.Context, cfg Config, serve bool) (*App, error) {
 	if serve && !a.store.Postgres() {
 		if a.packs, err = blob.Open(filepath.Join(cfg.Data, "mail"), blob.Options{Log: a.log}); err != nil {
 			a.Close()
-			return nil, fmt.Errorf("opening the raw mail: %w", err)
+			return nil, fmt.Errorf("MAILROOM_DATA: %w", err)
 		}
 	}
 	if err := a.wire(); err != nil {
@@ -170,7 +170,12 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.handler = pages.Handler()
-	return nil
+	// What a process that was killed held need not wait for its leases to run out.
+	taken, err := a.store.TakeBack(ctx, a.cfg.Node)
+	if taken > 0 {
+		a.log.Info("leases taken back from a process that is no more", "mailboxes", taken)
+	}
+	return err
 }
 
 // Addr is the address that is listened on, with the real port.
@@ -242,6 +247,8 @@ func (a *App) keepHouse(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := a.store.KeepHouse(ctx)
+		_, unnamed := a.store.SweepBlobs(ctx)
+		err = errors.Join(err, unnamed)
 		if a.packs != nil {
 			_, swept := a.packs.Sweep(ctx, a.store, sweepGrace, time.Now())
 			err = errors.Join(err, swept)

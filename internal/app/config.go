@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,24 +23,24 @@ import (
 type Config struct {
 	Addr     string `name:"addr" env:"MAILROOM_ADDR" default:"127.0.0.1:8080" help:"Address and port to listen on."`
 	Data     string `name:"data" env:"MAILROOM_DATA" default:"data" help:"Folder for the database, raw mail and the key file." placeholder:"DIR"`
-	Database string `name:"database" env:"MAILROOM_DATABASE" help:"postgres://… for several nodes; default is SQLite in the data folder." placeholder:"URL"`
+	Database string `name:"database" env:"MAILROOM_DATABASE" help:"postgres://… when several nodes share one; default is SQLite in the data folder." placeholder:"URL"`
 	BaseURL  string `name:"base-url" env:"MAILROOM_BASE_URL" help:"Address under which browsers reach Mailroom, for redirect URIs; default is http://ADDR." placeholder:"URL"`
 
-	Key     string `name:"-" env:"MAILROOM_KEY" kong:"-"`
+	Key     string `kong:"-"`
 	KeyFile string `name:"key-file" env:"MAILROOM_KEY_FILE" help:"Key-encryption keys; made on first start, mode 0600. MAILROOM_KEY holds them instead of a file. Default is mailroom.key in the data folder." placeholder:"FILE"`
 
 	ProvidersFile         string `name:"providers" env:"MAILROOM_PROVIDERS" help:"JSON file with OAuth providers beside, or over, the shipped ones." placeholder:"FILE"`
 	MicrosoftClientID     string `name:"microsoft-client-id" env:"MAILROOM_MICROSOFT_CLIENT_ID" help:"Application (client) ID of the app registration in Entra." placeholder:"ID"`
-	MicrosoftClientSecret string `name:"-" env:"MAILROOM_MICROSOFT_CLIENT_SECRET" kong:"-"`
+	MicrosoftClientSecret string `kong:"-"`
 	GoogleClientID        string `name:"google-client-id" env:"MAILROOM_GOOGLE_CLIENT_ID" help:"OAuth client ID of the Google Cloud project." placeholder:"ID"`
-	GoogleClientSecret    string `name:"-" env:"MAILROOM_GOOGLE_CLIENT_SECRET" kong:"-"`
+	GoogleClientSecret    string `kong:"-"`
 
 	CAFile            string        `name:"ca-file" env:"MAILROOM_CA_FILE" help:"Certificate authorities (PEM) to trust beside the system's, for mail servers and providers." placeholder:"FILE"`
 	AllowPrivateHosts bool          `name:"allow-private-hosts" env:"MAILROOM_ALLOW_PRIVATE_HOSTS" help:"Let typed mail servers be on private addresses, for every organization."`
 	TrustProxy        bool          `name:"trust-proxy" env:"MAILROOM_TRUST_PROXY" help:"Take browsers' addresses from X-Forwarded-For; only behind a proxy that sets it."`
 	Poll              time.Duration `name:"poll" env:"MAILROOM_POLL" default:"60s" help:"How often folders are checked behind IDLE (5s to 1h)."`
 	MaxMessage        int64         `name:"max-message-mb" env:"MAILROOM_MAX_MESSAGE_MB" default:"150" help:"Larger messages go to quarantine (1 to 2000)." placeholder:"MB"`
-	MetricsToken      string        `name:"-" env:"MAILROOM_METRICS_TOKEN" kong:"-"`
+	MetricsToken      string        `kong:"-"`
 	LogLevel          string        `name:"log-level" env:"MAILROOM_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat         string        `name:"log-format" env:"MAILROOM_LOG_FORMAT" default:"json" help:"json or text."`
 	Node              string        `name:"node" env:"MAILROOM_NODE" help:"Name of this node among several; default is host name and process id." placeholder:"NAME"`
@@ -52,36 +53,37 @@ type Config struct {
 	Log *slog.Logger `kong:"-"`
 }
 
-// Secrets are read from the environment only, so that they never stand in a
-// process list: name, what it is for, where it goes.
-func (c *Config) secrets() []secret {
-	return []secret{
-		{"MAILROOM_KEY", "Key-encryption keys, instead of a key file.", &c.Key},
-		{"MAILROOM_MICROSOFT_CLIENT_SECRET", "Client secret of the app registration in Entra.", &c.MicrosoftClientSecret},
-		{"MAILROOM_GOOGLE_CLIENT_SECRET", "Client secret of the Google Cloud project.", &c.GoogleClientSecret},
-		{"MAILROOM_METRICS_TOKEN", "Bearer token for /metrics; without it only this machine may read them.", &c.MetricsToken},
+// Secret is a setting that is read from the environment only, so that it never
+// stands in a process list.
+type Secret struct{ Name, Help string }
+
+// Secrets are all of them, for --help.
+func Secrets() []Secret {
+	var out []Secret
+	for _, s := range (&Config{}).secrets() {
+		out = append(out, s.Secret)
 	}
+	return out
 }
 
 type secret struct {
-	name, help string
-	to         *string
+	Secret
+	to *string
 }
 
-// SecretsHelp is the part of --help about variables that are no flags.
-func SecretsHelp() string {
-	var b strings.Builder
-	b.WriteString("Secrets, by environment variable only:\n")
-	for _, s := range (&Config{}).secrets() {
-		fmt.Fprintf(&b, "  %-34s %s\n", s.name, s.help)
+func (c *Config) secrets() []secret {
+	return []secret{
+		{Secret{"MAILROOM_KEY", "Key-encryption keys, instead of a key file."}, &c.Key},
+		{Secret{"MAILROOM_MICROSOFT_CLIENT_SECRET", "Client secret of the app registration in Entra."}, &c.MicrosoftClientSecret},
+		{Secret{"MAILROOM_GOOGLE_CLIENT_SECRET", "Client secret of the Google Cloud project."}, &c.GoogleClientSecret},
+		{Secret{"MAILROOM_METRICS_TOKEN", "Bearer token for /metrics; without it only this machine may read them."}, &c.MetricsToken},
 	}
-	return b.String()
 }
 
 // ReadSecrets takes the secrets from the environment.
 func (c *Config) ReadSecrets(getenv func(string) string) {
 	for _, s := range c.secrets() {
-		if v := getenv(s.name); v != "" {
+		if v := getenv(s.Name); v != "" {
 			*s.to = v
 		}
 	}
@@ -95,10 +97,12 @@ func (c *Config) Check() error {
 		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
 	}
 	host, port, err := net.SplitHostPort(c.Addr)
-	if err != nil || port == "" {
+	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
 		bad("MAILROOM_ADDR", "%q is not an address with a port, such as 127.0.0.1:8080", c.Addr)
+		host = "localhost" // the complaint is made
 	} else if host == "" {
 		bad("MAILROOM_ADDR", "%q names no address; write 0.0.0.0%s to listen on all of them", c.Addr, c.Addr)
+		host = "localhost"
 	}
 	if c.Data == "" {
 		bad("MAILROOM_DATA", "must name a folder")
@@ -108,8 +112,10 @@ func (c *Config) Check() error {
 	}
 	if c.BaseURL == "" {
 		c.BaseURL = "http://" + c.Addr
-	}
-	if u, err := url.Parse(c.BaseURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		if !isLocal(host) {
+			bad("MAILROOM_BASE_URL", "must be set when others than this machine can reach %s: the https address that they use", c.Addr)
+		}
+	} else if u, err := url.Parse(c.BaseURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		bad("MAILROOM_BASE_URL", "%q is not an address such as https://mailroom.example.com", c.BaseURL)
 	} else if u.Scheme == "http" && !isLocal(u.Hostname()) {
 		bad("MAILROOM_BASE_URL", "must be https: sign-in cookies and permissions travel over it")
