@@ -40,7 +40,11 @@ var looks = []struct {
 // only the scenes whose name has it.
 func TestPagesLookRight(t *testing.T) {
 	s := openSite(t)
-	scenes := playScenes(t, s)
+	lookThrough(t, s, playScenes(t, s))
+}
+
+func lookThrough(t *testing.T, s *site, scenes []scene) {
+	t.Helper()
 	tabs := map[string]context.Context{}
 	for _, sc := range scenes {
 		if !strings.Contains(sc.name, os.Getenv("MAILROOM_SCENE")) {
