@@ -220,6 +220,7 @@ type mailServer struct {
 	folders []mailroom.Folder
 	problem error
 	asked   int
+	hold    chan struct{} // answers wait for it, nil for no wait
 }
 
 func folder(name string, role mailroom.FolderRole, messages int64) mailroom.Folder {
@@ -235,7 +236,17 @@ var usualFolders = []mailroom.Folder{
 	folder("Archief", mailroom.RoleArchive, 12044), folder("Agenda", mailroom.RoleNonMail, 12),
 }
 
-func (m *mailServer) list(_ context.Context, box mailroom.Mailbox) ([]mailroom.Folder, error) {
+func (m *mailServer) list(ctx context.Context, box mailroom.Mailbox) ([]mailroom.Folder, error) {
+	m.mu.Lock()
+	hold := m.hold
+	m.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -265,6 +276,12 @@ func (m *mailServer) create(_ context.Context, _ mailroom.Mailbox, name string) 
 	}
 	m.folders = append(m.folders[:len(m.folders):len(m.folders)], folder(name, mailroom.RoleNone, 0))
 	return nil
+}
+
+func (m *mailServer) setHold(hold chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hold = hold
 }
 
 // browser keeps cookies and does not follow redirects by itself.
