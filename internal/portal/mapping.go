@@ -151,7 +151,8 @@ func (p *Portal) checkMappings(ctx context.Context, u mailroom.User, m mailroom.
 		}
 		change.Rows = append(change.Rows, mailroom.Mapping{
 			ID: mailroom.NewID(mailroom.PrefixMapping), OrgID: m.OrgID, MailboxID: m.ID, RawName: r.RawName, Name: name,
-			OTYSFolderID: r.OTYSFolder, Since: r.Since, Paused: r.Paused, CreatedAt: p.now(),
+			OTYSFolderID: r.OTYSFolder, Since: r.Since, Paused: r.Paused,
+			CreatedAt: p.now().Add(time.Duration(i) * time.Microsecond), // rows are sorted by it
 		})
 	}
 	if len(change.Rows) > maxMappings {

@@ -184,8 +184,9 @@ func (t *tx) copyMappings(ctx context.Context, fromID string, to mailroom.Mailbo
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
+	for i, r := range rows {
 		r.ID, r.MailboxID = mailroom.NewID(mailroom.PrefixMapping), to.ID
+		r.CreatedAt = mailroom.FromMicros(t.at + int64(i)) // what rows are sorted by
 		if err := t.addMapping(ctx, r); err != nil {
 			return err
 		}

@@ -45,36 +45,36 @@ func (s *Store) mailsQuery(ctx context.Context, q runner, f mailroom.MailFilter)
 	if !f.After.IsZero() {
 		where = append(where, `(d.received_at, d.message_seq) < (`+arg(mailroom.Micros(f.After.At))+`, `+arg(f.After.Seq)+`)`)
 	}
-	from := `deliveries d` + s.indexedBy(index) + ` CROSS JOIN messages m`
 	if strings.TrimSpace(f.Search) != "" {
-		cond, value, ok := s.searchCond("d.message_seq", argument(len(args)+1), f.Search)
+		cond, match, ok := s.searchCond("d.message_seq", argument(len(args)+1), f.Search)
 		if !ok {
 			return "", nil, nil
 		}
-		few, err := s.matchesFew(ctx, q, value)
-		if err != nil {
+		hits, err := s.searchHits(ctx, q, match)
+		if err != nil || len(hits) == 0 {
 			return "", nil, err
 		}
-		if few {
-			cond, _, _ = s.searchCond("m.seq", argument(len(args)+1), f.Search)
-			from = `messages m CROSS JOIN deliveries d` + s.indexedBy("deliveries_by_message")
+		if len(hits) <= fewMatches {
+			where, index = append(where, `d.message_seq IN `+s.inNumbers(arg(list(hits)))), "deliveries_by_message"
+		} else {
+			where = append(where, cond)
+			arg(match)
 		}
-		arg(value)
-		where = append(where, cond)
 	}
 	return `SELECT d.otys_folder_id, d.message_seq, d.received_at, d.unread, d.sent, ` + prefixed("m", messageColumns) + `
-		FROM ` + from + ` WHERE ` + strings.Join(where, " AND ") + `
+		FROM deliveries d` + s.indexedBy(index) + ` CROSS JOIN messages m WHERE ` + strings.Join(where, " AND ") + `
 		ORDER BY d.received_at DESC, d.message_seq DESC LIMIT ` + arg(f.Limit), args, nil
 }
 
-// matchesFew reports whether a search, as searchCond wrote it, has at most
-// fewMatches hits. PostgreSQL estimates that by itself.
-func (s *Store) matchesFew(ctx context.Context, q runner, match string) (bool, error) {
+// searchHits are the messages that match a search, as searchCond wrote it, but
+// not more than fewMatches and one. No planner can tell a word that is in every
+// mail from one that is in none, so they are counted.
+func (s *Store) searchHits(ctx context.Context, q runner, match string) ([]int64, error) {
+	cond := `message_fts MATCH $1`
 	if s.pg {
-		return true, nil
+		cond = `vector @@ to_tsquery('simple', $1)`
 	}
-	n, err := value[int64](ctx, q, `SELECT COUNT(*) FROM (SELECT rowid FROM message_fts WHERE message_fts MATCH $1 LIMIT $2)`, match, fewMatches+1)
-	return n <= fewMatches, err
+	return values[int64](ctx, q, `SELECT rowid FROM message_fts WHERE `+cond+` LIMIT $2`, match, fewMatches+1)
 }
 
 // scanDelivered reads a delivery's folder, seq, time and marks, then

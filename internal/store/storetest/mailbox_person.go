@@ -66,14 +66,17 @@ func testMailboxReplaced(t *testing.T, w World) {
 	if w.claimable(t) {
 		t.Fatal("a retired mailbox is read")
 	}
-	var names []string
+	var names, before []string
+	for _, r := range got(s.MappingRows(ctx, w.Mailbox.ID)) {
+		before = append(before, r.Mapping.RawName)
+	}
 	for _, r := range got(s.MappingRows(ctx, fresh.ID)) {
 		names = append(names, r.Mapping.RawName)
 		if r.Mapping.ID == w.Inbox.ID || !r.Progress.CheckedAt.IsZero() || r.Progress.Cursor.UIDValidity != 0 {
 			t.Fatalf("a copied mapping begins with %+v", r)
 		}
 	}
-	if !slices.Equal(names, []string{"INBOX", "Sent Items"}) {
+	if len(names) != 2 || !slices.Equal(names, before) {
 		t.Fatalf("copied mappings are %v", names)
 	}
 	if n := len(got(s.MappingRows(ctx, w.Mailbox.ID))); n != 2 {
