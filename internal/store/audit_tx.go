@@ -7,8 +7,11 @@ import (
 )
 
 // audit records who did what, in the transaction of the act itself. ID and At
-// are filled in when empty.
+// are filled in when empty. An event without an action is none.
 func (t *tx) audit(ctx context.Context, e mailroom.AuditEvent) error {
+	if e.Action == "" {
+		return nil
+	}
 	if e.ID == "" {
 		e.ID = mailroom.NewID(mailroom.PrefixAudit)
 	}
