@@ -95,7 +95,7 @@ func (v MappingView) folderOptions(p Page, in MappingInput) []Option {
 // folderText is a folder as a choice: indented under its parent, what it is
 // for when its name does not say so, and how many messages it holds.
 func (v MappingView) folderText(p Page, f mailroom.Folder) string {
-	text := strings.Repeat("\u2003", v.depth(f)) + folderName(p, f)
+	text := strings.Repeat("\u2003", v.depth(f)) + v.nameBelow(p, f)
 	if f.Messages >= 0 {
 		text += " (" + p.Number(f.Messages) + ")"
 	}
@@ -115,6 +115,25 @@ func (v MappingView) depth(f mailroom.Folder) int {
 		}
 	}
 	return n
+}
+
+// nameBelow is a folder's name as it stands below its nearest listed ancestor: a
+// parent that holds no mail, and so is not offered, still tells where it is.
+func (v MappingView) nameBelow(p Page, f mailroom.Folder) string {
+	parent := ""
+	for _, other := range v.Folders {
+		if f.Delimiter != "" && len(other.Name) > len(parent) && strings.HasPrefix(f.Name, other.Name+f.Delimiter) {
+			parent = other.Name
+		}
+	}
+	rest := f.Path
+	if parent != "" {
+		rest = strings.Split(strings.TrimPrefix(f.Name, parent+f.Delimiter), f.Delimiter)
+	}
+	if len(rest) < 2 {
+		return folderName(p, f)
+	}
+	return strings.Join(rest, " / ")
 }
 
 // mappingName is a mapped folder's whole name; INBOX is no word.
