@@ -187,7 +187,7 @@ func (b *bulkLane) dial(ctx context.Context) error {
 		b.conn, b.selected = conn, ""
 		return nil
 	case broken(err):
-		b.s.log.Info("no second connection, lanes share one", "error", err)
+		b.s.log.Info("no second connection, lanes share one", cause(err))
 		b.s.mu.Lock()
 		b.s.alone = true
 		b.s.poke()
@@ -209,7 +209,7 @@ func (b *bulkLane) hangUp() {
 func (b *bulkLane) fault(l *ledger, err error) {
 	b.hangUp()
 	failures, _ := l.fault(nil, nil, b.s.now())
-	b.s.log.Info("bulk connection ended", "mapping", l.mapping.ID, "failures", failures, "error", err)
+	b.s.log.Info("bulk connection ended", "mapping", l.mapping.ID, "failures", failures, cause(err))
 	l.rest(b.s.now().Add(backoff(mailroom.Unavailable, failures, b.s.k.Jitter())))
 }
 

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -82,6 +83,16 @@ func storeErr(err error) error {
 		return nil
 	}
 	return storeFault{err}
+}
+
+// cause is an error for the log at any level above debug: in the server's own
+// words only where it is our fault, since those may hold an address or a subject.
+func cause(err error) slog.Attr {
+	e := mailroom.AsError(err)
+	if e == nil || e.Kind == mailroom.Internal {
+		return slog.Any("error", err)
+	}
+	return slog.String("error", string(e.Kind)+" "+e.Key)
 }
 
 // wide reports whether an error met in one folder concerns the whole mailbox.

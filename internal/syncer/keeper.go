@@ -119,7 +119,7 @@ func (k *Keeper) renew(ctx context.Context) error {
 	}
 	kept, err := k.Store.RenewLeases(ctx, k.Node, claims, k.Lease, k.Now())
 	if err != nil {
-		k.Log.Warn("leases not renewed", "error", err)
+		k.Log.Warn("leases not renewed", cause(err))
 		return err
 	}
 	k.counters.lastRenewal.Store(mailroom.Micros(k.Now()))
@@ -168,7 +168,7 @@ func (k *Keeper) listen(ctx context.Context) {
 	signals, err := k.Store.Wanted(ctx, k.Node)
 	if err != nil {
 		if ctx.Err() == nil {
-			k.Log.Warn("cannot see what is wanted", "error", err)
+			k.Log.Warn("cannot see what is wanted", cause(err))
 		}
 		return
 	}
@@ -199,7 +199,7 @@ func (k *Keeper) claim(ctx context.Context) {
 		claims, err := k.Store.ClaimMailboxes(ctx, k.Node, k.Lease, room, k.Now())
 		if err != nil {
 			if ctx.Err() == nil {
-				k.Log.Warn("cannot claim mailboxes", "error", err)
+				k.Log.Warn("cannot claim mailboxes", cause(err))
 			}
 			return
 		}
@@ -286,85 +286,19 @@ func (k *Keeper) release(h *holding, err error) {
 		k.counters.failed(e.problem.Kind)
 		k.Log.LogAttrs(context.Background(), slog.LevelWarn, "reading ended", slog.String("mailbox", h.claim.MailboxID),
 			slog.String("kind", string(e.problem.Kind)), slog.Int("failures", e.failures),
-			slog.Duration("pause", e.retryAt.Sub(now)), slog.Any("error", err))
+			slog.Duration("pause", e.retryAt.Sub(now)), cause(err))
+		k.Log.Debug("reading ended", "mailbox", h.claim.MailboxID, "error", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), k.Grace)
 	defer cancel()
 	if e.answer > 0 {
 		if err := k.Store.Answered(ctx, h.claim, e.answer); err != nil {
-			k.Log.Warn("not marked as answered", "mailbox", h.claim.MailboxID, "error", err)
+			k.Log.Warn("not marked as answered", "mailbox", h.claim.MailboxID, cause(err))
 		}
 	}
 	if err := k.Store.Release(ctx, h.claim, e.retryAt, e.problem, e.failures); err != nil && !errors.Is(err, mailroom.ErrFenced) {
-		k.Log.Warn("lease not given back", "mailbox", h.claim.MailboxID, "error", err)
+		k.Log.Warn("lease not given back", "mailbox", h.claim.MailboxID, cause(err))
 	}
-}
-
-// ending is what a session leaves behind.
-type ending struct {
-	retryAt  time.Time
-	problem  *mailroom.Problem
-	failures int
-	answer   int64 // newest asking that this answers, 0 for none
-	restless bool  // it did not last: not to be started again at once
-}
-
-// ending turns the reason why a session ended into the mailbox's next move.
-func (s *session) ending(err error, now time.Time) ending {
-	lived := time.Duration(0)
-	if !s.opened.IsZero() {
-		lived = now.Sub(s.opened)
-	}
-	failures := s.work.Failures
-	if lived >= s.k.Settled {
-		failures = 0
-	}
-	standing := s.work.Mailbox.Problem
-	if s.passed {
-		standing = nil
-	}
-	if errors.Is(err, errStopping) || errors.Is(err, errStopped) {
-		return ending{retryAt: now, problem: standing, failures: failures, restless: lived < time.Second}
-	}
-	kind := mailroom.KindOf(err)
-	if kind == mailroom.Unavailable && lived >= s.k.Settled {
-		// A long-lived connection ends, as at the end of a token: taken up again unseen.
-		return ending{retryAt: now, failures: 0}
-	}
-	// This is the answer to what was asked for during the session, too; else it
-	// would be tried again at once, whatever the pause.
-	asked := s.wanted()
-	var probe probeFault
-	if errors.As(err, &probe) {
-		return ending{retryAt: now, problem: standing, failures: failures, answer: asked, restless: true}
-	}
-	failures++
-	e := ending{failures: failures, restless: true}
-	if asked > s.work.Mailbox.Wanted { // what came before the claim Release answers
-		e.answer = asked
-	}
-	e.problem = mailroom.ProblemOf(err, now)
-	if standing != nil && standing.Key == e.problem.Key {
-		e.problem.Since = standing.Since
-	}
-	if kind == mailroom.Throttled {
-		e.retryAt = e.problem.Until
-		if e.retryAt.IsZero() {
-			e.retryAt = now.Add(backoff(mailroom.Unavailable, 10, s.k.Jitter()))
-		}
-		e.failures = s.work.Failures
-	} else {
-		e.retryAt = now.Add(backoff(kind, failures, s.k.Jitter()))
-	}
-	e.problem.Until = e.retryAt
-	return e
-}
-
-// wanted is the newest asking that the session knows of.
-func (s *session) wanted() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(s.work.Mailbox.Wanted, s.signal.Wanted)
 }
 
 func (k *Keeper) dropAll(cause error) {

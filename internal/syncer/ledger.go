@@ -79,7 +79,7 @@ func (l *ledger) begin(c mailroom.Cursor, placed, quarantined mailroom.UIDSet) {
 	l.acc = newAccount(placed, quarantined, mailroom.UIDSet{}, mailroom.UIDSet{})
 	l.live, l.strays, l.flags = mailroom.UIDSet{}, mailroom.UIDSet{}, nil
 	l.attempts = map[uint32]int{}
-	l.loaded, l.listing, l.dirty = true, true, true
+	l.loaded, l.listing, l.dirty, l.limited = true, true, true, true
 	l.comparedAt = time.Time{}
 }
 
@@ -121,6 +121,7 @@ func (l *ledger) limit(within mailroom.UIDSet, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.acc.backlog
+	l.limited = true
 	l.acc = l.acc.limited(within)
 	l.live = l.live.Intersect(l.acc.backlog)
 	if before.Equal(l.acc.backlog) {

@@ -15,16 +15,6 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-// Why a mail is in quarantine: message keys.
-const (
-	keyUnreadable  = "quarantine.reason.unreadable"  // no parser could read it
-	keyEmpty       = "quarantine.reason.empty"       // the server says it is there and gives nothing
-	keyPlaceholder = "quarantine.reason.placeholder" // the server gave a note instead
-	keyTooLarge    = "quarantine.reason.too_large"
-	keyBreaks      = "quarantine.reason.breaks"  // asking for it ends the connection
-	keyUnfilable   = "quarantine.reason.refused" // the database would not take it
-)
-
 const parsers = 2 // a lane's; parsing takes less CPU than the wire
 
 // lane is how a reading is cut into batches.
@@ -164,7 +154,8 @@ func (s *session) understand(it *item) {
 	}
 	msg, err := s.parse(m.Raw)
 	if err != nil {
-		s.log.Warn("mail cannot be read", "uid", m.UID, "error", err)
+		s.log.Warn("mail cannot be read", "uid", m.UID)
+		s.log.Debug("mail cannot be read", "uid", m.UID, "error", err)
 		refuse(mailroom.Invalid, keyUnreadable)
 		return
 	}
@@ -261,151 +252,5 @@ func (it *item) release(ln lane) {
 func releaseAll(items []item, ln lane) {
 	for i := range items {
 		items[i].release(ln)
-	}
-}
-
-// fileItems keeps the raw bytes, then files the mails in one transaction.
-func (s *session) fileItems(ctx context.Context, l *ledger, generation uint32, items []item, ln lane, run *runLog) error {
-	refs, fresh, bytes, err := s.keepRaw(ctx, items)
-	releaseAll(items, ln)
-	if err != nil {
-		return storeErr(err)
-	}
-	run.read(bytes)
-	s.k.counters.bytes.Add(bytes)
-	return s.deliver(ctx, l, generation, items, refs, fresh, ln.bulk, run)
-}
-
-// keepRaw makes the raw bytes durable. refs has every item's, fresh those that
-// the organization did not have.
-func (s *session) keepRaw(ctx context.Context, items []item) (refs map[string]mailroom.BlobRef, fresh []mailroom.BlobRef, bytes int64, err error) {
-	refs = map[string]mailroom.BlobRef{}
-	var hashes []string
-	raws := map[string][]byte{}
-	for _, it := range items {
-		bytes += int64(len(it.mail.Raw))
-		if _, dup := raws[it.hash]; it.hash == "" || dup {
-			continue
-		}
-		raws[it.hash] = it.mail.Raw
-		hashes = append(hashes, it.hash)
-	}
-	if len(hashes) == 0 {
-		return refs, nil, bytes, nil
-	}
-	org := s.work.Mailbox.OrgID
-	known, err := s.k.Store.KnownBlobs(ctx, org, hashes)
-	if err != nil {
-		return nil, nil, bytes, err
-	}
-	var putHashes []string
-	var put [][]byte
-	for _, h := range hashes {
-		if known[h] {
-			refs[h] = mailroom.BlobRef{Hash: h, Size: int64(len(raws[h]))}
-			continue
-		}
-		putHashes = append(putHashes, h)
-		put = append(put, raws[h])
-	}
-	if len(put) == 0 {
-		return refs, nil, bytes, nil
-	}
-	fresh, err = s.k.Blobs.Put(ctx, org, putHashes, put)
-	for _, ref := range fresh {
-		refs[ref.Hash] = ref
-	}
-	return refs, fresh, bytes, err
-}
-
-// errStale means that the folder has begun another generation while this one
-// was being read: what came is thrown away.
-var errStale = errors.New("folder was renumbered meanwhile")
-
-// deliver files items. When the database refuses them, halves are tried, down
-// to the one mail that it will not take, which goes into quarantine.
-func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, items []item, refs map[string]mailroom.BlobRef, fresh []mailroom.BlobRef, bulk bool, run *runLog) error {
-	err := s.deliverOnce(ctx, l, generation, items, refs, fresh, bulk, run)
-	switch {
-	case err == nil, errors.Is(err, errStale), errors.Is(err, mailroom.ErrFenced), ctx.Err() != nil:
-		return err
-	case mailroom.KindOf(err) == mailroom.Conflict:
-		// Raw mail that was known has been swept meanwhile. Nothing was filed, so
-		// it is still backlog and comes again, with its bytes.
-		s.log.Info("raw mail has gone meanwhile", "mapping", l.mapping.ID, "error", err)
-		return nil
-	case mailroom.KindOf(err) == mailroom.NotFound:
-		return errRemapped // the mapping was taken away meanwhile
-	case mailroom.KindOf(err) == mailroom.Unavailable:
-		return storeErr(err)
-	case len(items) == 1 && items[0].reason != nil:
-		return storeErr(err) // not even the note that it is bad: it is not the mail
-	case len(items) == 1:
-		s.log.Warn("mail cannot be filed", "mapping", l.mapping.ID, "uid", items[0].mail.UID, "error", err)
-		it := items[0]
-		it.reason = &mailroom.Problem{Kind: mailroom.Internal, Key: keyUnfilable, Since: s.now()}
-		return s.deliver(ctx, l, generation, []item{it}, refs, fresh, bulk, run)
-	}
-	half := len(items) / 2
-	if err := s.deliver(ctx, l, generation, items[:half], refs, fresh, bulk, run); err != nil {
-		return err
-	}
-	return s.deliver(ctx, l, generation, items[half:], refs, fresh, bulk, run)
-}
-
-func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32, items []item, refs map[string]mailroom.BlobRef, fresh []mailroom.BlobRef, bulk bool, run *runLog) error {
-	now := s.now()
-	b := mailroom.Batch{
-		Mapping: l.mapping, Owner: s.work.Mailbox.Address, UserID: s.work.Mailbox.UserID,
-		Bulk: bulk,
-	}
-	wanted := map[string]bool{}
-	var placed, quarantined []uint32
-	for _, it := range items {
-		wanted[it.hash] = true
-		if it.reason != nil {
-			quarantined = append(quarantined, it.mail.UID)
-			b.Quarantined = append(b.Quarantined, s.quarantine(l, generation, it, now))
-			continue
-		}
-		placed = append(placed, it.mail.UID)
-		b.Mails = append(b.Mails, mailroom.Mail{Message: it.msg, Blob: refs[it.hash], Placement: mailroom.Placement{
-			MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
-			UIDValidity: generation, UID: it.mail.UID, Flags: it.mail.Flags, ModSeq: it.mail.ModSeq,
-		}})
-	}
-	for _, ref := range fresh {
-		if wanted[ref.Hash] {
-			b.Blobs = append(b.Blobs, ref)
-		}
-	}
-	in, bad := mailroom.UIDs(placed...), mailroom.UIDs(quarantined...)
-
-	l.write.Lock()
-	defer l.write.Unlock()
-	if l.generation() != generation {
-		return errStale
-	}
-	b.Progress = l.after(in, bad)
-	if _, err := s.k.Store.Deliver(ctx, s.claim, b); err != nil {
-		return err
-	}
-	l.filed(in, bad, now)
-	s.moving()
-	run.filed(ctx, len(b.Mails), len(b.Quarantined))
-	s.k.counters.batches.Add(1)
-	s.k.counters.stored.Add(int64(len(b.Mails)))
-	s.k.counters.quarantined.Add(int64(len(b.Quarantined)))
-	return nil
-}
-
-func (s *session) quarantine(l *ledger, generation uint32, it item, now time.Time) mailroom.Quarantine {
-	n := l.attempt(it.mail.UID)
-	size := it.mail.Size
-	return mailroom.Quarantine{
-		ID: mailroom.NewID(mailroom.PrefixQuarantine), OrgID: s.work.Mailbox.OrgID,
-		MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
-		UIDValidity: generation, UID: it.mail.UID, RawHash: it.hash, Size: size,
-		Reason: *it.reason, Attempts: n, RetryAt: now.Add(retryQuarantine(it.reason.Key, n)), CreatedAt: now,
 	}
 }

@@ -42,7 +42,7 @@ func (r *runLog) start(ctx context.Context) {
 	r.open = true
 	r.run.ID = mailroom.NewID(mailroom.PrefixRun)
 	if err := r.s.k.Store.StartRun(ctx, r.run); err != nil {
-		r.s.log.Warn("start of run not recorded", "run", r.run.ID, "error", err)
+		r.s.log.Warn("start of run not recorded", "run", r.run.ID, cause(err))
 	}
 }
 
@@ -85,6 +85,6 @@ func (r *runLog) leave(ctx context.Context) {
 	}
 	r.run.EndedAt = r.s.now()
 	if err := r.s.k.Store.FinishRun(ctx, r.run); err != nil {
-		r.s.log.Warn("end of run not recorded", "run", r.run.ID, "error", err)
+		r.s.log.Warn("end of run not recorded", "run", r.run.ID, cause(err))
 	}
 }

@@ -1,0 +1,126 @@
+package syncer
+
+import (
+	"context"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// compareDue reports whether the whole UID set is to be compared now: fewer held
+// than there are is urgent, more held (something was removed) is not.
+func (l *ledger) compareDue(st mailroom.FolderStatus, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.acc.held()
+	if held != int64(st.Messages) || !l.strays.Empty() {
+		l.compareSoon = true
+	}
+	if !now.Before(l.compareAt) || l.compareSoon && l.comparedAt.IsZero() {
+		return true
+	}
+	return l.compareSoon && now.Sub(l.comparedAt) >= l.tuning.CompareAgain
+}
+
+// compare sets the ledger against everything the folder lists. What is missing
+// from one listing is gone only if a second one lacks it too and has as many
+// messages as EXAMINE counts. What the server counts but does not list is a
+// fault of the folder, and shown.
+func (s *session) compare(ctx context.Context, conn Conn, l *ledger) error {
+	now := s.now()
+	l.mu.Lock()
+	known, strays := l.acc.server, l.strays
+	l.comparedAt, l.compareSoon = now, false
+	l.compareAt = now.Add(l.tuning.CompareEvery)
+	l.mu.Unlock()
+
+	st, err := s.examine(ctx, conn, l)
+	if err != nil {
+		return err
+	}
+	if st.UIDValidity != l.generation() {
+		return nil // the next check sees to it
+	}
+	list, err := conn.UIDs(ctx, 1)
+	if err != nil {
+		return err
+	}
+	missing := known.Union(strays).Minus(list)
+	if !missing.Empty() || short(list, st) {
+		if st, err = s.examine(ctx, conn, l); err != nil {
+			return err
+		}
+		first := list
+		if list, err = conn.UIDs(ctx, 1); err != nil {
+			return err
+		}
+		agreed := listedNow(list, st) == int64(st.Messages)
+		l.compared(agreed, short(list, st), st, list.Len())
+		if !agreed {
+			missing = mailroom.UIDSet{}
+		}
+		missing = missing.Minus(list)
+		list = list.Union(first.Intersect(known))
+	} else {
+		l.compared(true, false, st, list.Len())
+	}
+	skip, err := s.tooOld(ctx, conn, l, list.Minus(known))
+	if err != nil {
+		return err
+	}
+	return s.settleGone(ctx, l, missing, list, skip, st)
+}
+
+// compared notes how a comparison went. Two in a row that list less than the
+// folder counts are shown: nobody knows what is missing, so nothing is proved.
+func (l *ledger) compared(agreed, short bool, st mailroom.FolderStatus, listed int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.compareSoon = !agreed
+	if !short {
+		l.shorts = 0
+		return
+	}
+	l.shorts++
+	l.shortage = map[string]any{"server": int64(st.Messages), "listed": listed}
+}
+
+// listedNow is how many of a listing the EXAMINE before it can have counted.
+func listedNow(list mailroom.UIDSet, st mailroom.FolderStatus) int64 {
+	if st.UIDNext == 0 {
+		return list.Len()
+	}
+	return list.Intersect(mailroom.Range(1, st.UIDNext-1)).Len()
+}
+
+// short reports whether a listing lacks messages that the server counts.
+func short(list mailroom.UIDSet, st mailroom.FolderStatus) bool {
+	return list.Len() < int64(st.Messages)
+}
+
+func (s *session) settleGone(ctx context.Context, l *ledger, gone, list, skip mailroom.UIDSet, st mailroom.FolderStatus) error {
+	l.write.Lock()
+	defer l.write.Unlock()
+	if l.generation() != st.UIDValidity {
+		return nil
+	}
+	if !gone.Empty() {
+		l.mu.Lock()
+		rows := gone.Intersect(l.acc.placed.Union(l.acc.quarantined).Union(l.strays))
+		l.mu.Unlock()
+		if err := s.markGone(ctx, l, st.UIDValidity, rows); err != nil {
+			return err
+		}
+		l.gone(gone)
+	}
+	l.found(list, skip, st.UIDNext, s.now())
+	return nil
+}
+
+func (s *session) markGone(ctx context.Context, l *ledger, uidValidity uint32, gone mailroom.UIDSet) error {
+	if gone.Empty() {
+		return nil
+	}
+	s.log.Info("mails left the server", "mapping", l.mapping.ID, "count", gone.Len())
+	return storeErr(s.k.Store.MarkGone(ctx, s.claim, l.mapping.ID, uidValidity, gone))
+}

@@ -1,0 +1,132 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// Why a mail is in quarantine: message keys.
+const (
+	keyUnreadable  = "quarantine.reason.unreadable"  // no parser could read it
+	keyEmpty       = "quarantine.reason.empty"       // the server says it is there and gives nothing
+	keyPlaceholder = "quarantine.reason.placeholder" // the server gave a note instead
+	keyTooLarge    = "quarantine.reason.too_large"
+	keyBreaks      = "quarantine.reason.breaks"  // asking for it ends the connection
+	keyUnfilable   = "quarantine.reason.refused" // the database would not take it
+)
+
+// retryQuarantined tries the mails again whose time has come, one at a time,
+// since each has failed before.
+func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) error {
+	const most = 20 // at a time: they must not hold up new mail
+	now := s.now()
+	held := l.account().quarantined
+	if held.Empty() || !s.manual && now.Sub(l.dueAt) < s.k.Poll {
+		return nil
+	}
+	l.dueAt = now
+	due, err := s.k.Store.DueQuarantine(ctx, l.mapping.ID, now)
+	if err != nil {
+		return storeErr(err)
+	}
+	for uid := range due.Intersect(held).Newest(most).Descending {
+		err := s.readAll(ctx, s.conn, l, mailroom.UIDs(uid), s.k.liveLane(), run)
+		if err != nil && broken(err) && ctx.Err() == nil {
+			if err := s.fileSilent(ctx, l, l.generation(), mailroom.UIDs(uid), keyBreaks, run); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll reads set and looks after the UIDs that did not answer: those that
+// are gone are gone, those still there are asked for once more and then kept in
+// quarantine, since Exchange can answer OK without data (PROVIDERS.md 3.6).
+func (s *session) readAll(ctx context.Context, conn Conn, l *ledger, set mailroom.UIDSet, ln lane, run *runLog) error {
+	generation := l.generation()
+	answered, err := s.read(ctx, conn, l, set, ln, run)
+	if err != nil {
+		return s.closeIn(ctx, l, generation, set, run, err)
+	}
+	missing := set.Minus(answered)
+	if missing.Empty() {
+		return nil
+	}
+	if err := s.compare(ctx, conn, l); err != nil {
+		return err
+	}
+	a := l.account()
+	if missing = missing.Intersect(a.backlog.Union(a.quarantined)); missing.Empty() {
+		return nil
+	}
+	return s.readSilent(ctx, conn, l, generation, missing, ln, run)
+}
+
+// readSilent asks once more for mails that did not answer, in halves if none of
+// them does: one may keep the others from being sent.
+func (s *session) readSilent(ctx context.Context, conn Conn, l *ledger, generation uint32, set mailroom.UIDSet, ln lane, run *runLog) error {
+	answered, err := s.read(ctx, conn, l, set, ln, run)
+	if err != nil {
+		return s.closeIn(ctx, l, generation, set, run, err)
+	}
+	rest := set.Minus(answered)
+	switch {
+	case rest.Empty():
+		return nil
+	case rest.Len() == 1 || ctx.Err() != nil:
+		return s.fileSilent(ctx, l, generation, rest, keyEmpty, run)
+	}
+	newer := rest.Newest(rest.Len() / 2)
+	if err := s.readSilent(ctx, conn, l, generation, newer, ln, run); err != nil {
+		return err
+	}
+	return s.readSilent(ctx, conn, l, generation, rest.Minus(newer), ln, run)
+}
+
+// fileSilent puts mails into quarantine of which there is nothing but the UID.
+func (s *session) fileSilent(ctx context.Context, l *ledger, generation uint32, set mailroom.UIDSet, key string, run *runLog) error {
+	var items []item
+	for uid := range set.Descending {
+		items = append(items, item{mail: mailroom.FetchedMail{UID: uid},
+			reason: &mailroom.Problem{Kind: mailroom.Unavailable, Key: key, Since: s.now()}})
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	return s.deliver(ctx, l, generation, items, nil, nil, false, run)
+}
+
+// closeIn looks at a reading that failed. Where it is the connection that
+// failed, again and again, while one single mail was asked for, that mail goes
+// into quarantine.
+func (s *session) closeIn(ctx context.Context, l *ledger, generation uint32, set mailroom.UIDSet, run *runLog, err error) error {
+	if ctx.Err() != nil || errors.Is(err, errStale) || wide(err) && !broken(err) {
+		return err
+	}
+	if set.Len() > 1 || l.progress().Failures+1 < breaking {
+		return readFault{err}
+	}
+	s.log.Warn("mail breaks the connection", "mapping", l.mapping.ID, "uid", set.Max(), cause(err))
+	if err := s.fileSilent(ctx, l, generation, set, keyBreaks, run); err != nil {
+		return err
+	}
+	return readFault{err}
+}
+
+func (s *session) quarantine(l *ledger, generation uint32, it item, now time.Time) mailroom.Quarantine {
+	n := l.attempt(it.mail.UID)
+	size := it.mail.Size
+	return mailroom.Quarantine{
+		ID: mailroom.NewID(mailroom.PrefixQuarantine), OrgID: s.work.Mailbox.OrgID,
+		MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
+		UIDValidity: generation, UID: it.mail.UID, RawHash: it.hash, Size: size,
+		Reason: *it.reason, Attempts: n, RetryAt: now.Add(retryQuarantine(it.reason.Key, n)), CreatedAt: now,
+	}
+}

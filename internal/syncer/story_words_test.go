@@ -1,0 +1,233 @@
+package syncer
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// commands are the words of a story.
+var commands = map[string]func(*world, []string){
+	"server": func(w *world, a []string) {
+		for _, o := range a {
+			k, v, _ := strings.Cut(o, "=")
+			switch k {
+			case "noidle":
+				w.server.noIdle = true
+			case "deaf":
+				w.server.deaf = true
+			case "condstore":
+				w.server.condFlag = true
+			case "nouidnext":
+				w.server.noNext = true
+			case "single":
+				w.server.single = true
+			case "connections":
+				w.conns = w.number(v)
+			case "permail":
+				w.server.perMail = w.duration(v)
+			case "livefirst":
+				w.tuning.LiveFirst = int64(w.number(v))
+			default:
+				w.t.Fatalf("%s: %s?", w.at, o)
+			}
+		}
+	},
+	"folder": func(w *world, a []string) {
+		w.server.change(a[0], func(*fakeFolder) {})
+		if len(a) > 1 {
+			addMails(w, a)
+		}
+	},
+	"map": func(w *world, a []string) {
+		m := mailroom.Mapping{ID: "map_" + a[0], OrgID: "org_1", MailboxID: "mbx_1", RawName: a[0], Name: a[0], OTYSFolderID: "ofo_" + a[1]}
+		if v, ok := option(a, "since"); ok {
+			m.Since = w.day(v)
+		}
+		w.person(func() {
+			w.store.mappings = append(w.store.mappings, m)
+			w.store.mailbox.MappingsVersion++
+			w.store.mailbox.Wanted++
+		})
+	},
+	"unmap": func(w *world, a []string) {
+		w.person(func() {
+			w.store.mappings = slices.DeleteFunc(w.store.mappings, func(m mailroom.Mapping) bool { return m.RawName == a[0] })
+			delete(w.store.progress, "map_"+a[0])
+			w.store.mailbox.MappingsVersion++
+			w.store.mailbox.Wanted++
+		})
+	},
+	"since": func(w *world, a []string) {
+		w.person(func() {
+			m := w.mapping(a[0])
+			m.Since = time.Time{}
+			if a[1] != "never" {
+				m.Since = w.day(a[1])
+			}
+			w.store.mailbox.MappingsVersion++
+			w.store.mailbox.Wanted++
+		})
+	},
+	"start": func(w *world, a []string) { w.start(a[0]) },
+	"stop":  func(w *world, a []string) { w.stop(a[0]) },
+	"kill": func(w *world, a []string) {
+		w.store.mu.Lock()
+		w.store.dead[a[0]] = true
+		w.store.mu.Unlock()
+		w.server.cut()
+		w.stop(a[0])
+	},
+	"steal": func(w *world, a []string) {
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
+		w.store.epoch++
+		w.store.owner, w.store.lease = "elsewhere", time.Now().Add(w.duration(a[0]))
+	},
+	"add": addMails,
+	"expunge": func(w *world, a []string) {
+		gone := w.set(a[1])
+		w.server.change(a[0], func(f *fakeFolder) {
+			f.mails = slices.DeleteFunc(f.mails, func(m *fakeMail) bool { return gone.Contains(m.uid) })
+		})
+	},
+	"seen": func(w *world, a []string) {
+		set := w.set(a[1])
+		w.server.change(a[0], func(f *fakeFolder) {
+			for _, m := range f.mails {
+				if set.Contains(m.uid) {
+					m.flags.Seen, m.modseq = true, f.modseq+1
+				}
+			}
+		})
+	},
+	"renumber": func(w *world, a []string) {
+		w.server.change(a[0], func(f *fakeFolder) {
+			f.validity = uint32(w.number(a[1]))
+			f.next = 1
+			for _, m := range f.mails {
+				m.uid = f.next
+				f.next++
+			}
+		})
+	},
+	"drop": func(w *world, a []string) {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		delete(w.server.folders, a[0])
+	},
+	"lie":  func(w *world, a []string) { w.server.change(a[0], func(f *fakeFolder) { f.lies = w.number(a[1]) }) },
+	"flip": func(w *world, a []string) { w.server.change(a[0], func(f *fakeFolder) { f.flips = w.number(a[1]) }) },
+	"hide": func(w *world, a []string) {
+		w.server.change(a[0], func(f *fakeFolder) { f.hides, f.hideFor = w.set(a[1]), w.number(a[2]) })
+	},
+	"heal": func(w *world, a []string) {
+		w.server.change(a[0], func(f *fakeFolder) {
+			for _, m := range f.mails {
+				m.refused, m.silent, m.breaks, m.panics = "", 0, false, false
+				if string(m.raw) == "\x00\x01\x02" {
+					m.raw = rawMail(fmt.Sprintf("healed %d", m.uid))
+				}
+			}
+		})
+	},
+	"cut": func(w *world, _ []string) { w.server.cut() },
+	"fail": func(w *world, a []string) {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		if a[1] == "none" {
+			w.server.faults = slices.DeleteFunc(w.server.faults, func(f *fault) bool { return f.op == a[0] })
+			return
+		}
+		kind, key, _ := strings.Cut(a[1], "/")
+		e := mailroom.E(mailroom.Kind(kind), key)
+		if v, ok := option(a, "until"); ok {
+			e.Until = time.Now().Add(w.duration(v))
+		}
+		f := &fault{op: a[0], err: e, times: -1}
+		if v, ok := option(a, "times"); ok {
+			f.times = w.number(v)
+		}
+		if v, ok := option(a, "after"); ok {
+			f.after = w.number(v)
+		}
+		w.server.faults = append(w.server.faults, f)
+	},
+	"refuse": func(w *world, a []string) { // the database will not take mails whose subject has this word
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
+		w.store.refuse = func(b mailroom.Batch) error {
+			for _, m := range b.Mails {
+				if strings.Contains(m.Message.Subject, a[0]) {
+					return errors.New("invalid byte sequence")
+				}
+			}
+			return nil
+		}
+	},
+	"database": func(w *world, a []string) {
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
+		w.store.down = nil
+		if a[0] == "down" {
+			w.store.down = errors.New("connection refused")
+		}
+	},
+	"boast": func(w *world, a []string) {
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
+		w.store.boasts = w.number(a[0])
+	},
+	"ask":    func(w *world, _ []string) { w.person(func() { w.store.mailbox.Wanted++ }) },
+	"pause":  func(w *world, _ []string) { w.person(func() { w.store.stop = true }) },
+	"resume": func(w *world, _ []string) { w.person(func() { w.store.stop = false; w.store.mailbox.Wanted++ }) },
+	"due": func(w *world, _ []string) { // a person presses "try again" on all
+		w.person(func() {
+			for at, q := range w.store.quarantine {
+				q.RetryAt = time.Now()
+				w.store.quarantine[at] = q
+			}
+			w.store.mailbox.Wanted++
+		})
+	},
+	"run": func(w *world, a []string) {
+		time.Sleep(w.duration(a[0]))
+		synctest.Wait()
+	},
+	"want": want,
+}
+
+func addMails(w *world, a []string) {
+	n := w.number(a[1])
+	for i := range n {
+		body := fmt.Sprintf("mail %s %d", a[0], w.bodies)
+		if v, ok := option(a, "body"); ok {
+			body = fmt.Sprintf("%s %d", v, i)
+		}
+		w.bodies++
+		w.server.add(a[0], body, func(m *fakeMail) {
+			if _, ok := option(a, "broken"); ok {
+				m.raw = []byte("\x00\x01\x02")
+			}
+			if _, ok := option(a, "panics"); ok {
+				m.raw = rawMail("please panic")
+			}
+			if v, ok := option(a, "refused"); ok {
+				m.refused = v
+			}
+			if v, ok := option(a, "silent"); ok {
+				m.silent = w.number(v)
+			}
+			if v, ok := option(a, "date"); ok {
+				m.date = w.day(v)
+			}
+			_, m.breaks = option(a, "breaks")
+			_, m.flags.Seen = option(a, "seen")
+		})
+	}
+}
