@@ -183,6 +183,9 @@ iVBORw0KGgo=
 			t.Errorf("%q is missing: %s", good, s)
 		}
 	}
+	if strings.Count(s, "<img") != 1 || !strings.Contains(s, "pixel") {
+		t.Errorf("an image that is left out is told by its words: %s", s)
+	}
 	with, _, _ := HTML(raw, HTMLOptions{RemoteImages: true})
 	if !strings.Contains(string(with), "https://track.example/p.gif") {
 		t.Error("remote images were asked for")

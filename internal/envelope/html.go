@@ -110,32 +110,45 @@ func rewriteImages(safe string, images map[string]*part, remote bool) (string, b
 			b.WriteString(t.String())
 			continue
 		}
-		var attrs []html.Attribute
-		for _, a := range t.Attr {
-			if a.Key == "src" {
-				src := strings.TrimSpace(a.Val)
-				switch low := strings.ToLower(src); {
-				case strings.HasPrefix(low, "cid:"):
-					if p := images[strings.ToLower(src[4:])]; p != nil && inlined+len(p.body) <= maxInline {
-						inlined += len(p.body)
-						a.Val = "data:" + p.media + ";base64," + base64.StdEncoding.EncodeToString(p.decode())
-					} else {
-						continue
-					}
-				case strings.HasPrefix(low, "data:"):
-					if !dataImage.MatchString(low[5:]) {
-						continue
-					}
-				default:
-					hasRemote = true
-					if !remote || !strings.HasPrefix(low, "http") {
-						continue
-					}
-				}
+		src, alt := attribute(t, "src"), attribute(t, "alt")
+		low := strings.ToLower(strings.TrimSpace(src))
+		switch {
+		case strings.HasPrefix(low, "cid:"):
+			p := images[low[4:]]
+			if p == nil || inlined+len(p.body) > maxInline {
+				src = ""
+				break
 			}
-			attrs = append(attrs, a)
+			inlined += len(p.body)
+			src = "data:" + p.media + ";base64," + base64.StdEncoding.EncodeToString(p.decode())
+		case strings.HasPrefix(low, "data:"):
+			if !dataImage.MatchString(low[5:]) {
+				src = ""
+			}
+		case low != "":
+			hasRemote = true
+			if !remote || !strings.HasPrefix(low, "http") {
+				src = ""
+			}
 		}
-		t.Attr = attrs
+		if src == "" { // its words stand in for it, not a broken image
+			b.WriteString(html.EscapeString(alt))
+			continue
+		}
+		for i := range t.Attr {
+			if t.Attr[i].Key == "src" {
+				t.Attr[i].Val = src
+			}
+		}
 		b.WriteString(t.String())
 	}
+}
+
+func attribute(t html.Token, name string) string {
+	for _, a := range t.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
 }
