@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test check fmt generate bench bench-quick screenshots
+.PHONY: help run demo setup test torture check fmt generate bench bench-quick screenshots
 
 ROOMS := cmd internal static templates web
 
@@ -19,6 +19,10 @@ setup: ## install what the tests need and this machine lacks (Debian; asks sudo 
 # Ten minutes are too few for the browser tests on a busy machine of two cores.
 test: setup ## install what is lacking, then run every test with the race detector
 	go test -race -timeout 30m ./...
+
+# TORTURE=N for another number of kills, TORTURE_SEED=N for the same instants again.
+torture: setup ## kill the syncing program 200 times on each engine (half an hour)
+	TORTURE=$${TORTURE:-200} go test -race -run '^TestKilledAtAnyInstant' -count 1 -timeout 3h -v ./internal/app
 
 check: ## format, vet, staticcheck, generated files, floors; needs nothing but Go
 	@unformatted=$$(gofmt -l $(ROOMS)); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }

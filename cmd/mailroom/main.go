@@ -20,7 +20,7 @@ import (
 type cli struct {
 	app.Config
 
-	Serve   struct{}  `cmd:"" default:"1" help:"Run the portal and the syncer (the default)."`
+	Serve   struct{}  `cmd:"" default:"1" help:"Run the portal and the syncer; the default."`
 	Migrate struct{}  `cmd:"" help:"Bring the database to this version and stop."`
 	Users   usersCmd  `cmd:"" help:"Manage the people who sign in."`
 	People  peopleCmd `cmd:"" help:"Manage candidates and contact persons."`
@@ -60,12 +60,17 @@ type where struct {
 
 func main() {
 	var c cli
-	parser := kong.Must(&c, kong.Name("mailroom"), kong.UsageOnError(),
-		kong.Description("Connects recruiters' mailboxes to OTYS.\n\n"+app.SecretsHelp()))
+	parser := kong.Must(&c, kong.Name("mailroom"), kong.Help(printHelp),
+		kong.Description("Connects recruiters' mailboxes to OTYS. Without a command it serves."))
 	k, err := parser.Parse(os.Args[1:])
-	parser.FatalIfErrorf(err)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "mailroom: %v\n%s\n", err, hint(err))
+		os.Exit(misused)
+	}
 	c.ReadSecrets(os.Getenv)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks for an orderly end, the second one ends.
+	context.AfterFunc(ctx, stop)
 	defer stop()
 	if err := run(ctx, &c, k.Command()); err != nil {
 		fmt.Fprintln(os.Stderr, explain(err))
@@ -73,13 +78,34 @@ func main() {
 	}
 }
 
-// explain puts an error that was written for people into words.
+// misused is the exit code for a command line that makes no sense.
+const misused = 2
+
+// hint says where to read on about the command that was meant.
+func hint(err error) string {
+	var p *kong.ParseError
+	name := "mailroom"
+	if errors.As(err, &p) && p.Context != nil {
+		if cmd := p.Context.Selected(); cmd != nil && cmd.Name != "serve" {
+			name += " " + cmd.Path()
+		}
+	}
+	return "`" + name + " --help` shows how it is used."
+}
+
+// explain puts an error that was written for people into words; what an
+// operator needs beside them follows.
 func explain(err error) string {
 	var e *mailroom.Error
-	if errors.As(err, &e) {
-		return "mailroom: " + app.Words(err)
+	if !errors.As(err, &e) {
+		return "mailroom: " + err.Error()
 	}
-	return "mailroom: " + err.Error()
+	where, _, _ := strings.Cut(err.Error(), e.Error())
+	text := "mailroom: " + where + app.Words(e)
+	if e.Err != nil {
+		text += "\n  " + e.Err.Error()
+	}
+	return text
 }
 
 func run(ctx context.Context, c *cli, command string) error {

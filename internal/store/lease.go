@@ -104,6 +104,22 @@ func (s *Store) Release(ctx context.Context, c mailroom.Claim, retryAt time.Time
 	})
 }
 
+// TakeBack gives up the leases of processes that are no more, so that their
+// mailboxes are due at once and not when the leases run out: those of a former
+// node of this name, and on SQLite, which one process serves at a time, all.
+func (s *Store) TakeBack(ctx context.Context, node string) (taken int64, err error) {
+	err = s.tx(ctx, func(t *tx) error {
+		who, args := `owner <> ''`, []any{}
+		if s.pg {
+			who, args = `owner = $1`, []any{node}
+		}
+		taken, err = t.exec(ctx, `UPDATE mailboxes SET epoch = epoch + 1, owner = '', lease_until = 0 WHERE `+who, args...)
+		t.notify(TopicWork)
+		return err
+	})
+	return taken, err
+}
+
 // Answered says that the asking numbered wanted, and all before it, have been
 // answered, and clears the mailbox's problem.
 func (s *Store) Answered(ctx context.Context, c mailroom.Claim, wanted int64) error {

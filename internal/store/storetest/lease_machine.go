@@ -162,6 +162,28 @@ func testLease(t *testing.T, w World) {
 	}
 }
 
+// A process that was killed gives nothing back itself.
+func testTakeBack(t *testing.T, w World) {
+	ctx, s, now := t.Context(), w.Store, time.Now()
+	c := w.take(t, "crashed")
+	if w.free(t, now) {
+		t.Fatal("claimed although it is held")
+	}
+	if s.Postgres() {
+		got(s.TakeBack(ctx, "another"))
+		if w.free(t, now) {
+			t.Error("the lease of a node that lives was taken")
+		}
+	}
+	if n := got(s.TakeBack(ctx, "crashed")); n < 1 {
+		t.Errorf("%d leases taken back", n)
+	}
+	if !w.free(t, now) {
+		t.Error("not claimed again at once")
+	}
+	fencedOff(t, s.SaveProgress(ctx, c, mailroom.Progress{MappingID: w.Inbox.ID}))
+}
+
 func testWanted(t *testing.T, w World) {
 	ctx, s := t.Context(), w.Store
 	node := "node of " + w.Mailbox.ID

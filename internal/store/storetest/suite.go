@@ -25,6 +25,7 @@ func RunMachine(t *testing.T, open func(testing.TB) *store.Store) {
 		{"claim what is due", testClaimDue},
 		{"two nodes claim at once", testClaimRace},
 		{"lease renewed and lost", testLease},
+		{"lease of a crashed node", testTakeBack},
 		{"wanted", testWanted},
 		{"release", testRelease},
 		{"failing run answers what was asked", testReleaseAnswers},

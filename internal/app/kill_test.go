@@ -1,0 +1,357 @@
+package app_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"mailroom/internal/blob"
+	"mailroom/internal/imapwire"
+	"mailroom/internal/mailroom"
+	"mailroom/internal/peers"
+	"mailroom/internal/store"
+)
+
+// TestKilledAtAnyInstant kills the program with -9, again and again, while it
+// syncs and another client delivers, moves, marks and expunges. In the end
+// nothing is lost and nothing is there twice. TORTURE is another number of
+// kills, TORTURE_SEED repeats a run's instants as far as the machine does.
+func TestKilledAtAnyInstant(t *testing.T) {
+	seed := setting(t, "TORTURE_SEED", time.Now().UnixNano())
+	t.Logf("TORTURE_SEED=%d", seed)
+	t.Run("SQLite", func(t *testing.T) {
+		torture(t, newSite(t), setting(t, "TORTURE", 12), seed)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		torture(t, newSite(t, "MAILROOM_DATABASE="+peers.Postgres(t)), setting(t, "TORTURE", 6), seed)
+	})
+}
+
+func setting(t *testing.T, name string, otherwise int64) int64 {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+func torture(t *testing.T, s site, kills, seed int64) {
+	// The node has a name, so that on PostgreSQL it knows itself again.
+	s.env = append(s.env, "MAILROOM_ALLOW_PRIVATE_HOSTS=true", "MAILROOM_POLL=5s", "MAILROOM_NODE=tortured")
+	o := &other{t: t, d: dovecot(t), r: rand.New(rand.NewPCG(uint64(seed), 1))}
+	first := int(min(400*kills, 5000))
+	o.deliver("INBOX", first/2)
+	o.deliver("Sent", first/4)
+	o.deliver("Archive", first/4)
+	s.settle(t, o.d)
+
+	for range kills {
+		p := s.launch(t)
+		if o.r.IntN(5) > 0 { // else maybe before it serves
+			p.ready()
+		}
+		instant := time.After(time.Duration(o.r.Int64N(int64(1500 * time.Millisecond))))
+		for alive := true; alive; {
+			select {
+			case <-instant:
+				alive = false
+			default:
+				o.disturb()
+			}
+		}
+		p.kill()
+	}
+
+	p := s.serve(t)
+	db := s.database(t)
+	server := map[string]peers.FolderState{}
+	for _, name := range mapped {
+		server[name] = o.d.Folder(owner, name)
+	}
+	calm := mailroom.Micros(time.Now())
+	began := time.Now()
+	within(t, "all is accounted for", func() bool {
+		for name, f := range server {
+			if number(t, db, `SELECT COUNT(*) FROM progress p JOIN mappings m ON m.id = p.mapping_id
+				WHERE m.raw_name = $1 AND p.on_server = $2 AND p.backlog = '' AND p.problem = '' AND p.checked_at > $3`, name, len(f.Flags), calm) == 0 {
+				if time.Since(began) > 15*time.Second {
+					t.Logf("%s, %d on the server: %s", name, len(f.Flags), told(t, db, name))
+				}
+				return false
+			}
+		}
+		return true
+	})
+	if code, _ := p.terminate(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	cut := number(t, db, `SELECT COUNT(*) FROM runs WHERE problem LIKE '%interrupted%'`)
+	t.Logf("%d kills, %d of them in the middle of a reading; %d mails delivered in all", kills, cut, o.n)
+	if cut == 0 {
+		t.Error("no kill hit a reading: this run proves nothing")
+	}
+	e := evidence{t: t, s: s, db: db, d: o.d, server: server}
+	e.books()
+	e.deliveries()
+	e.bytes()
+	if cmds := o.d.ChangingCommands(); len(cmds) > 0 {
+		t.Errorf("commands that change the mailbox: %v", cmds)
+	}
+}
+
+// told is the progress row of a folder, for a failure.
+func told(t *testing.T, db *sql.DB, name string) (row string) {
+	t.Helper()
+	must(t, db.QueryRow(`SELECT 'on server ' || on_server || ', stored ' || stored || ', backlog ' || backlog || ', problem ' || p.problem || ', checked ' || checked_at
+		FROM progress p JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = $1`, name).Scan(&row))
+	return row
+}
+
+// other is the mailbox's owner at another mail program.
+type other struct {
+	t *testing.T
+	d *peers.DovecotServer
+	r *rand.Rand
+	n int // mails delivered
+}
+
+func (o *other) deliver(folder string, n int) {
+	o.d.Deliver(owner, folder, mails(o.n, n)...)
+	o.n += n
+}
+
+// disturb does one thing to the mailbox.
+func (o *other) disturb() {
+	from := mapped[o.r.IntN(len(mapped))]
+	do := o.r.IntN(5)
+	if do < 2 {
+		o.deliver(from, 1+o.r.IntN(30))
+		return
+	}
+	uids := o.d.Folder(owner, from).UIDs()
+	if len(uids) < 50 {
+		return
+	}
+	// Old or new ones in a row, as a person marks them.
+	at := o.r.IntN(len(uids) - 20)
+	some := uids[at : at+1+o.r.IntN(15)]
+	switch do {
+	case 2:
+		to := mapped[o.r.IntN(len(mapped))]
+		if to != from {
+			o.d.Move(owner, from, to, some...)
+		}
+	case 3:
+		o.d.Delete(owner, from, some...)
+	default:
+		o.d.SetFlags(owner, from, []string{`\Seen`}, some...)
+	}
+}
+
+// evidence is what is looked at when all is over and nobody runs.
+type evidence struct {
+	t      *testing.T
+	s      site
+	db     *sql.DB
+	d      *peers.DovecotServer
+	server map[string]peers.FolderState
+}
+
+// none complains of what a query finds.
+func (e evidence) none(what, text string, args ...any) {
+	e.t.Helper()
+	if n := number(e.t, e.db, `SELECT COUNT(*) FROM (`+text+`) found`, args...); n != 0 {
+		e.t.Errorf("%d %s", n, what)
+	}
+}
+
+// strings are the rows of a query with one column.
+func (e evidence) strings(text string, args ...any) (out []string) {
+	e.t.Helper()
+	rows, err := e.db.QueryContext(e.t.Context(), text, args...)
+	must(e.t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var v string
+		must(e.t, rows.Scan(&v))
+		out = append(out, v)
+	}
+	must(e.t, rows.Err())
+	return out
+}
+
+// books: each UID on the server is accounted for once, and the sums say so.
+func (e evidence) books() {
+	t := e.t
+	for name, f := range e.server {
+		var skippedText string
+		var onServer, stored, quarantined, validity int64
+		must(t, e.db.QueryRow(`SELECT p.skipped, p.on_server, p.stored, p.quarantined, p.uid_validity FROM progress p
+			JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = $1`, name).Scan(&skippedText, &onServer, &stored, &quarantined, &validity))
+		skipped, err := mailroom.ParseUIDSet(skippedText)
+		must(t, err)
+		if validity != int64(f.UIDValidity) {
+			t.Errorf("%s: UIDVALIDITY %d, the server has %d", name, validity, f.UIDValidity)
+		}
+		if sum := stored + quarantined + skipped.Len(); onServer != sum || onServer != int64(len(f.Flags)) {
+			t.Errorf("%s: the ledger says %d = %d stored + %d quarantined + %d skipped, the server holds %d",
+				name, onServer, stored, quarantined, skipped.Len(), len(f.Flags))
+		}
+		placed := e.strings(`SELECT uid FROM placements WHERE raw_name = $1 AND uid_validity = $2 AND gone_at = 0`, name, f.UIDValidity)
+		kept := e.strings(`SELECT uid FROM quarantine WHERE raw_name = $1 AND uid_validity = $2`, name, f.UIDValidity)
+		times := map[string]int{}
+		for _, uid := range append(placed, kept...) {
+			times[uid]++
+		}
+		for u := range skipped.Descending {
+			times[strconv.Itoa(int(u))]++
+		}
+		for uid := range f.Flags {
+			if n := times[strconv.Itoa(int(uid))]; n != 1 {
+				t.Errorf("%s UID %d is accounted for %d times", name, uid, n)
+			}
+		}
+		if len(placed) != int(stored) {
+			t.Errorf("%s: %d placements, %d said", name, len(placed), stored)
+		}
+	}
+	e.none("leases held by nobody", `SELECT 1 FROM mailboxes WHERE owner <> ''`)
+	e.none("placements of no message", `SELECT 1 FROM placements WHERE message_seq NOT IN (SELECT seq FROM messages)`)
+}
+
+// deliveries: in the OTYS mailbox each mail once, linked once, and the folders
+// count right.
+func (e evidence) deliveries() {
+	// Each Message-ID was given to one mail only.
+	e.none("mails are two messages", `SELECT message_id FROM messages GROUP BY message_id HAVING COUNT(*) > 1`)
+	e.none("mails lie in an OTYS folder twice", `SELECT 1 FROM deliveries d JOIN messages m ON m.seq = d.message_seq
+		GROUP BY d.otys_folder_id, m.message_id HAVING COUNT(*) > 1`)
+	e.none("mails do not lie in their OTYS folder", `SELECT 1 FROM placements p JOIN mappings m ON m.id = p.mapping_id
+		WHERE p.gone_at = 0 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.otys_folder_id = m.otys_folder_id AND d.message_seq = p.message_seq)`)
+	e.none("deliveries came from nowhere", `SELECT 1 FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM placements p
+		JOIN mappings m ON m.id = p.mapping_id WHERE m.otys_folder_id = d.otys_folder_id AND p.message_seq = d.message_seq)`)
+	e.none("messages are not linked to the one who wrote them", `SELECT 1 FROM messages m WHERE NOT EXISTS (SELECT 1 FROM links l WHERE l.message_seq = m.seq)`)
+	e.none("OTYS folders count wrong", `SELECT 1 FROM otys_folders f
+		WHERE f.total <> (SELECT COUNT(*) FROM deliveries d WHERE d.otys_folder_id = f.id)
+		OR f.unread <> (SELECT COUNT(*) FROM deliveries d WHERE d.otys_folder_id = f.id AND d.unread)`)
+}
+
+// bytes: what the server holds can be opened here, octet for octet, also after
+// a sweep, which takes what the kills left behind and nothing else.
+func (e evidence) bytes() {
+	t := e.t
+	for name, f := range e.server {
+		for uid, raw := range fetched(t, e.d, name) {
+			sum := sha256.Sum256(raw)
+			if n := number(t, e.db, `SELECT COUNT(*) FROM placements WHERE raw_name = $1 AND uid_validity = $2 AND uid = $3 AND raw_hash = $4`,
+				name, f.UIDValidity, uid, hex.EncodeToString(sum[:])); n != 1 {
+				t.Errorf("%s UID %d: the octets on the server are not those of its placement", name, uid)
+			}
+		}
+	}
+	cfg := configured(e.s)
+	dsn := cfg.Database
+	if dsn == "" {
+		dsn = filepath.Join(cfg.Data, "mailroom.db")
+	}
+	// Two hours on, when nothing that has no name can be on its way any more.
+	later := func() time.Time { return time.Now().Add(2 * time.Hour) }
+	st, err := store.Open(t.Context(), store.Options{DSN: dsn, Now: later})
+	must(t, err)
+	defer st.Close()
+	var packs *blob.Packs
+	dir := filepath.Join(cfg.Data, "mail")
+	if !st.Postgres() {
+		packs, err = blob.Open(dir, blob.Options{})
+		must(t, err)
+		defer packs.Close()
+	}
+	e.openAll(st.Blobs(packs))
+	if n, err := st.SweepBlobs(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d raw mails had a row and no name: %v", n, err)
+	}
+	if st.Postgres() {
+		e.none("raw mails without a name are left", `SELECT 1 FROM blob_data d WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.org_id = d.org_id AND b.hash = d.hash)`)
+	} else {
+		swept, err := packs.Sweep(t.Context(), st, 0, later())
+		must(t, err)
+		t.Logf("swept: %+v", swept)
+		e.packs(dir)
+		if said := e.strings(`PRAGMA integrity_check`); !slices.Equal(said, []string{"ok"}) {
+			t.Errorf("the database is damaged: %q", said)
+		}
+	}
+	e.openAll(st.Blobs(packs))
+}
+
+// openAll opens every raw mail that a row names.
+func (e evidence) openAll(blobs *store.Blobs) {
+	e.t.Helper()
+	org := e.strings(`SELECT id FROM organizations`)[0]
+	for _, hash := range e.strings(`SELECT raw_hash FROM placements UNION SELECT raw_hash FROM messages
+		UNION SELECT raw_hash FROM quarantine WHERE raw_hash <> ''`) {
+		if _, err := blobs.Open(e.t.Context(), org, hash); err != nil {
+			e.t.Errorf("raw mail %s: %v", hash, err)
+		}
+	}
+}
+
+// packs: no file but the newest, which is still written to, holds a torn end,
+// or more that nobody names than what somebody does.
+func (e evidence) packs(dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.pack"))
+	must(e.t, err)
+	slices.Sort(files)
+	for _, f := range files[:max(len(files)-1, 0)] {
+		st, err := os.Stat(f)
+		must(e.t, err)
+		const header = 64
+		name := strings.TrimSuffix(filepath.Base(f), ".pack")
+		used := number(e.t, e.db, `SELECT COALESCE(SUM(length + $1), 0) FROM blobs WHERE pack = $2`, header, name)
+		end := number(e.t, e.db, `SELECT COALESCE(MAX(pos + length + $1), 0) FROM blobs WHERE pack = $2`, header, name)
+		if end != st.Size() || used < st.Size()/2 {
+			e.t.Errorf("pack %s has %d octets, of which %d up to %d have a name", name, st.Size(), used, end)
+		}
+	}
+}
+
+// fetched are the mails of a folder as the server gives them.
+func fetched(t *testing.T, d *peers.DovecotServer, folder string) map[uint32][]byte {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := net.Dial("tcp", d.Addr)
+	must(t, err)
+	c, err := imapwire.NewClient(ctx, conn, imapwire.Options{})
+	must(t, err)
+	defer c.Close()
+	must(t, c.Authenticate(ctx, imapwire.Plain(owner, appPassword)))
+	_, err = c.Examine(folder, imapwire.ExamineOptions{}).Wait(ctx)
+	must(t, err)
+	out := map[uint32][]byte{}
+	_, err = c.UIDFetch(imapwire.UIDsFrom(1), imapwire.FetchItems{Body: true}, imapwire.FetchHandler{
+		Body: func(m *imapwire.Message, lit *imapwire.Literal) error {
+			var b bytes.Buffer
+			_, err := io.Copy(&b, lit)
+			out[m.UID] = b.Bytes()
+			return err
+		},
+	}).Wait(ctx)
+	must(t, err)
+	return out
+}
