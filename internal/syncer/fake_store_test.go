@@ -268,8 +268,9 @@ func (s *fakeStore) file(m mailroom.Mapping, mail mailroom.Mail) int {
 	if strings.Contains(mail.Message.Subject, "XX") || mail.Message.ReceivedAt.IsZero() || mail.Message.ID == "" || mail.Message.OrgID == "" {
 		s.t.Errorf("%v was filed half read: %+v", at, mail.Message)
 	}
-	if _, twice := s.placed[at]; twice {
-		s.t.Logf("%v delivered again", at)
+	if was, twice := s.placed[at]; twice {
+		was.gone = false // it is there again after all
+		s.placed[at] = was
 		return 0
 	}
 	key := mail.Message.Key()

@@ -178,11 +178,12 @@ func (l *ledger) settle() {
 	}
 }
 
-// snapshot is the progress row as it is now.
+// snapshot is the progress row as it is now, to be written.
 func (l *ledger) snapshot() mailroom.Progress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settle()
+	l.dirty = false
 	return l.row(l.acc)
 }
 
@@ -207,10 +208,15 @@ func (l *ledger) row(a account) mailroom.Progress {
 	return p
 }
 
-func (l *ledger) saved(now time.Time) {
+// saved notes how the writing of a snapshot went.
+func (l *ledger) saved(ok bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dirty, l.savedAt = false, now
+	if !ok {
+		l.dirty = true
+		return
+	}
+	l.savedAt = now
 }
 
 // saveDue reports whether the row ought to be written.

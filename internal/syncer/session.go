@@ -363,12 +363,9 @@ func (s *session) quiet(l *ledger, st mailroom.FolderStatus) bool {
 func (s *session) save(ctx context.Context, l *ledger) error {
 	l.write.Lock()
 	defer l.write.Unlock()
-	p := l.snapshot()
-	if err := s.k.Store.SaveProgress(ctx, s.claim, p); err != nil {
-		return storeErr(err)
-	}
-	l.saved(s.now())
-	return nil
+	err := s.k.Store.SaveProgress(ctx, s.claim, l.snapshot())
+	l.saved(err == nil, s.now())
+	return storeErr(err)
 }
 
 func (s *session) saveIfDue(ctx context.Context, l *ledger) error {
