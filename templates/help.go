@@ -15,19 +15,19 @@ var HelpPages = []string{"username", "password", "oauth", "mapping", "administra
 // helpByKey leads from the beginning of an error's key to the help page about
 // it; the longest match wins.
 var helpByKey = map[string]string{
-	"mailbox.address":    "username",
-	"mailbox.password":   "password",
-	"password.":          "password",
-	"grant.":             "oauth",
-	"oauth.":             "oauth",
-	"access.":            "oauth",
-	"imap.":              "oauth#server",
+	"mailbox.address":      "username",
+	"mailbox.password":     "password",
+	"password.":            "password",
+	"grant.":               "oauth",
+	"oauth.":               "oauth",
+	"access.":              "oauth",
+	"imap.":                "oauth#server",
 	"imap.error.throttled": "sync#throttled",
-	"mapping.":           "mapping",
-	"folder.":            "mapping",
-	"quarantine.":        "sync#quarantine",
-	"person.":            "people",
-	"people.":            "people",
+	"mapping.":             "mapping",
+	"folder.":              "mapping",
+	"quarantine.":          "sync#quarantine",
+	"person.":              "people",
+	"people.":              "people",
 }
 
 // HelpFor is the help page about an error, "" when there is none.

@@ -237,3 +237,15 @@ func sinceAttributes(f Form, i int, in MappingInput) templ.Attributes {
 	a["id"], a["name"], a["type"], a["value"] = fieldID(name), name, "date", in.Since
 	return a
 }
+
+// rowsButton is a button of the mapping form that changes its rows and saves
+// nothing: a submit button with another action, and with script only the form
+// is replaced.
+func rowsButton() templ.Attributes {
+	const to = "/settings/integrations/mapping/rows"
+	return templ.Attributes{
+		"formaction": to, "formnovalidate": true,
+		"hx-post": to, "hx-target": "#mapping-form", "hx-select": "#mapping-form", "hx-swap": "outerMorph",
+		"hx-select-oob": "#mapping-folders:outerMorph", "hx-status:422": "swap:outerMorph", "hx-sync": "#mapping-form:replace",
+	}
+}

@@ -60,6 +60,12 @@ func TestMappingPageIsLive(t *testing.T) {
 	}
 	eventually(t, ctx, `document.querySelector("#mapping-form").innerText.includes("12,044 messages")`, "the size of the chosen folder is not explained")
 
+	// A row is added without the page being loaded anew.
+	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`(window.same = true, true)`), chromedp.Click(chromedp.CSS(`button[value=add]`))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, ctx, `window.same && document.querySelector("[name='rows.2.folder']") && document.querySelector("[name='rows.1.folder']").value === "Archief"`, "no row is added in place")
+
 	page, err := s.portal.MappingPage(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +89,7 @@ func TestDialogMindsTheKeyboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, ctx, `document.querySelector("[name=host]").offsetParent === null`, "the server's fields show for Outlook")
-	eventually(t, ctx, `document.activeElement.closest("dialog") !== null || document.activeElement === document.body`, "the focus is behind the dialog")
+	eventually(t, ctx, `document.activeElement.closest("dialog") !== null && document.querySelector(".top").inert`, "the focus is behind the dialog")
 	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`input[value="other:"]`))); err != nil {
 		t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func TestStreamTellsOfChanges(t *testing.T) {
 			t.Fatalf("the stream says %q (%v), want %q", buf, err, want)
 		}
 	}
-	read(": here\n\n")
+	read("event: changed\ndata: .\n\n") // whatever changed before the stream began
 	if res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("Content-Encoding") != "" {
 		t.Errorf("headers %v", res.Header)
 	}

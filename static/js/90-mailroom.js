@@ -73,6 +73,14 @@
     for (const part of root.querySelectorAll("[data-script][hidden]")) part.hidden = false;
     revealAll(root);
   };
-  document.addEventListener("DOMContentLoaded", () => ready(document));
+  // A dialog keeps the keyboard: what is not in it is inert, and it has the focus
+  // unless one of its fields asked for it.
+  const keepDialog = () => {
+    const dialog = document.querySelector(".scrim dialog[open]");
+    if (!dialog) return;
+    for (const part of document.querySelectorAll(".skip, .top")) part.inert = true;
+    if (!dialog.contains(document.activeElement)) (dialog.querySelector("[autofocus]") ?? dialog).focus();
+  };
+  document.addEventListener("DOMContentLoaded", () => { ready(document); keepDialog(); });
   document.addEventListener("htmx:after:swap", () => ready(document));
 })();
