@@ -74,9 +74,11 @@ func (t *tx) beginImport(ctx context.Context, orgID string, rows []mailroom.Pers
 		}
 		addresses = append(addresses, r.Person.Addresses...)
 	}
-	known, err := all(ctx, t, scanPerson, `SELECT `+personColumns+` FROM persons WHERE org_id = $1 AND (reference <> '' AND reference IN `+t.s.in("$2")+`
-		OR name IN `+t.s.in("$3")+`
-		OR id IN (SELECT person_id FROM person_addresses WHERE org_id = $1 AND address IN `+t.s.in("$4")+`))`,
+	// Each part by an index of its own: with OR, everybody would be looked at.
+	known, err := all(ctx, t, scanPerson, `SELECT `+personColumns+` FROM persons WHERE id IN (
+		SELECT id FROM persons WHERE org_id = $1 AND kind IN ('candidate', 'contact') AND reference <> '' AND reference IN `+t.s.in("$2")+`
+		UNION SELECT id FROM persons WHERE org_id = $1 AND name IN `+t.s.in("$3")+`
+		UNION SELECT person_id FROM person_addresses WHERE org_id = $1 AND address IN `+t.s.in("$4")+`)`,
 		orgID, list(references), list(names), list(addresses))
 	if err != nil {
 		return nil, err
