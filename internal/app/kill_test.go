@@ -55,7 +55,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	// The node has a name, so that on PostgreSQL it knows itself again.
 	s.env = append(s.env, "MAILROOM_ALLOW_PRIVATE_HOSTS=true", "MAILROOM_POLL=5s", "MAILROOM_NODE=tortured")
 	o := &other{t: t, d: dovecot(t), r: rand.New(rand.NewPCG(uint64(seed), 1))}
-	first := int(min(400*kills, 5000))
+	first := int(min(150*kills, 5000))
 	o.deliver("INBOX", first/2)
 	o.deliver("Sent", first/4)
 	o.deliver("Archive", first/4)
@@ -66,7 +66,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 		if o.r.IntN(5) > 0 { // else maybe before it serves
 			p.ready()
 		}
-		instant := time.After(time.Duration(o.r.Int64N(int64(1500 * time.Millisecond))))
+		instant := time.After(time.Duration(o.r.Int64N(int64(1200 * time.Millisecond))))
 		for alive := true; alive; {
 			select {
 			case <-instant:
@@ -85,19 +85,15 @@ func torture(t *testing.T, s site, kills, seed int64) {
 		server[name] = o.d.Folder(owner, name)
 	}
 	calm := mailroom.Micros(time.Now())
-	began := time.Now()
-	within(t, "all is accounted for", func() bool {
-		for name, f := range server {
-			if number(t, db, `SELECT COUNT(*) FROM progress p JOIN mappings m ON m.id = p.mapping_id
-				WHERE m.raw_name = $1 AND p.on_server = $2 AND p.backlog = '' AND p.problem = '' AND p.checked_at > $3`, name, len(f.Flags), calm) == 0 {
-				if time.Since(began) > 15*time.Second {
-					t.Logf("%s, %d on the server: %s", name, len(f.Flags), told(t, db, name))
-				}
-				return false
-			}
+	for name, f := range server {
+		settled := func() bool {
+			return number(t, db, `SELECT COUNT(*) FROM progress p JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = $1
+				AND p.on_server = $2 AND p.backlog = '' AND p.problem = '' AND p.checked_at > $3`, name, len(f.Flags), calm) == 1
 		}
-		return true
-	})
+		if !holds(3*time.Minute, settled) {
+			t.Fatalf("%s is not accounted for: %d on the server; %s", name, len(f.Flags), told(t, db, name))
+		}
+	}
 	if code, _ := p.terminate(); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
@@ -113,6 +109,20 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	if cmds := o.d.ChangingCommands(); len(cmds) > 0 {
 		t.Errorf("commands that change the mailbox: %v", cmds)
 	}
+}
+
+// holds waits until condition is true, or too long.
+func holds(limit time.Duration, condition func() bool) bool {
+	deadline, tick := time.After(limit), time.NewTicker(50*time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return false
+		}
+	}
+	return true
 }
 
 // told is the progress row of a folder, for a failure.
