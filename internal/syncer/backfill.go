@@ -21,7 +21,7 @@ func (s *session) kick(ctx context.Context) {
 	s.bulkOn = true
 	ledgers := s.ledgers
 	s.lanes.Go(func() {
-		err := s.backfill(ctx, ledgers)
+		err := s.safely(func() error { return s.backfill(ctx, ledgers) })
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.bulkOn = false
@@ -35,13 +35,7 @@ func (s *session) kick(ctx context.Context) {
 // backfill works through the backlog on a connection of its own, newest first,
 // the mappings in turn, until none is left. Its connection may come and go; only
 // what concerns the mailbox as a whole is an error.
-func (s *session) backfill(ctx context.Context, ledgers []*ledger) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.k.counters.panics.Add(1)
-			err = panicked(p)
-		}
-	}()
+func (s *session) backfill(ctx context.Context, ledgers []*ledger) error {
 	runs := map[*ledger]*runLog{}
 	b := &bulkLane{s: s, ledgers: ledgers, runs: runs}
 	defer func() {

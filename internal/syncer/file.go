@@ -7,58 +7,61 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-// fileItems keeps the raw bytes, then files the mails in one transaction.
-func (s *session) fileItems(ctx context.Context, l *ledger, generation uint32, items []item, ln lane, run *runLog) error {
-	refs, fresh, bytes, err := s.keepRaw(ctx, items)
-	releaseAll(items, ln)
-	if err != nil {
-		return storeErr(err)
-	}
-	run.read(bytes)
-	s.k.counters.bytes.Add(bytes)
-	return s.deliver(ctx, l, generation, items, refs, fresh, ln.bulk, run)
+// batch is what one transaction files. Its raw mail is kept already.
+type batch struct {
+	items []item
+	refs  map[string]mailroom.BlobRef // of every item with raw mail
+	fresh []mailroom.BlobRef          // of raw mail that the organization did not have
 }
 
-// keepRaw makes the raw bytes durable. refs has every item's, fresh those that
-// the organization did not have.
-func (s *session) keepRaw(ctx context.Context, items []item) (refs map[string]mailroom.BlobRef, fresh []mailroom.BlobRef, bytes int64, err error) {
-	refs = map[string]mailroom.BlobRef{}
+// keep makes the raw mail of items durable and lets go of it.
+func (r *reading) keep(ctx context.Context, items []item) (batch, error) {
+	b := batch{items: items, refs: map[string]mailroom.BlobRef{}}
+	defer releaseAll(items, r.lane)
+	s, org := r.s, r.s.work.Mailbox.OrgID
+	var bytes int64
 	var hashes []string
 	raws := map[string][]byte{}
 	for _, it := range items {
 		bytes += int64(len(it.mail.Raw))
-		if _, dup := raws[it.hash]; it.hash == "" || dup {
-			continue
+		if _, dup := raws[it.hash]; it.hash != "" && !dup {
+			raws[it.hash] = it.mail.Raw
+			hashes = append(hashes, it.hash)
 		}
-		raws[it.hash] = it.mail.Raw
-		hashes = append(hashes, it.hash)
 	}
+	r.run.read(bytes)
+	s.k.counters.bytes.Add(bytes)
 	if len(hashes) == 0 {
-		return refs, nil, bytes, nil
+		return b, nil
 	}
-	org := s.work.Mailbox.OrgID
 	known, err := s.k.Store.KnownBlobs(ctx, org, hashes)
 	if err != nil {
-		return nil, nil, bytes, err
+		return b, storeErr(err)
 	}
 	var putHashes []string
 	var put [][]byte
 	for _, h := range hashes {
-		if known[h] {
-			refs[h] = mailroom.BlobRef{Hash: h, Size: int64(len(raws[h]))}
+		if known[h] || r.names[h] {
+			b.refs[h] = mailroom.BlobRef{Hash: h, Size: int64(len(raws[h]))}
 			continue
 		}
 		putHashes = append(putHashes, h)
 		put = append(put, raws[h])
 	}
 	if len(put) == 0 {
-		return refs, nil, bytes, nil
+		return b, nil
 	}
-	fresh, err = s.k.Blobs.Put(ctx, org, putHashes, put)
-	for _, ref := range fresh {
-		refs[ref.Hash] = ref
+	b.fresh, err = s.k.Blobs.Put(ctx, org, putHashes, put)
+	for _, ref := range b.fresh {
+		b.refs[ref.Hash], r.names[ref.Hash] = ref, true
 	}
-	return refs, fresh, bytes, err
+	return b, storeErr(err)
+}
+
+// part is some of a batch.
+func (b batch) part(from, to int) batch {
+	b.items = b.items[from:to]
+	return b
 }
 
 // errStale means that the folder has begun another generation while this one
@@ -67,8 +70,9 @@ var errStale = errors.New("folder was renumbered meanwhile")
 
 // deliver files items. When the database refuses them, halves are tried, down
 // to the one mail that it will not take, which goes into quarantine.
-func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, items []item, refs map[string]mailroom.BlobRef, fresh []mailroom.BlobRef, bulk bool, run *runLog) error {
-	err := s.deliverOnce(ctx, l, generation, items, refs, fresh, bulk, run)
+func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, b batch, bulk bool, run *runLog) error {
+	err := s.deliverOnce(ctx, l, generation, b, bulk, run)
+	items := b.items
 	switch {
 	case err == nil, errors.Is(err, errStale), errors.Is(err, mailroom.ErrFenced), ctx.Err() != nil:
 		return err
@@ -87,16 +91,17 @@ func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, ite
 		s.log.Warn("mail cannot be filed", "mapping", l.mapping.ID, "uid", items[0].mail.UID, cause(err))
 		it := items[0]
 		it.reason = &mailroom.Problem{Kind: mailroom.Internal, Key: keyUnfilable, Since: s.now()}
-		return s.deliver(ctx, l, generation, []item{it}, refs, fresh, bulk, run)
+		b.items = []item{it}
+		return s.deliver(ctx, l, generation, b, bulk, run)
 	}
 	half := len(items) / 2
-	if err := s.deliver(ctx, l, generation, items[:half], refs, fresh, bulk, run); err != nil {
+	if err := s.deliver(ctx, l, generation, b.part(0, half), bulk, run); err != nil {
 		return err
 	}
-	return s.deliver(ctx, l, generation, items[half:], refs, fresh, bulk, run)
+	return s.deliver(ctx, l, generation, b.part(half, len(items)), bulk, run)
 }
 
-func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32, items []item, refs map[string]mailroom.BlobRef, fresh []mailroom.BlobRef, bulk bool, run *runLog) error {
+func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32, from batch, bulk bool, run *runLog) error {
 	now := s.now()
 	b := mailroom.Batch{
 		Mapping: l.mapping, Owner: s.work.Mailbox.Address, UserID: s.work.Mailbox.UserID,
@@ -104,7 +109,7 @@ func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32,
 	}
 	wanted := map[string]bool{}
 	var placed, quarantined []uint32
-	for _, it := range items {
+	for _, it := range from.items {
 		wanted[it.hash] = true
 		if it.reason != nil {
 			quarantined = append(quarantined, it.mail.UID)
@@ -112,12 +117,12 @@ func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32,
 			continue
 		}
 		placed = append(placed, it.mail.UID)
-		b.Mails = append(b.Mails, mailroom.Mail{Message: it.msg, Blob: refs[it.hash], Placement: mailroom.Placement{
+		b.Mails = append(b.Mails, mailroom.Mail{Message: it.msg, Blob: from.refs[it.hash], Placement: mailroom.Placement{
 			MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
 			UIDValidity: generation, UID: it.mail.UID, Flags: it.mail.Flags, ModSeq: it.mail.ModSeq,
 		}})
 	}
-	for _, ref := range fresh {
+	for _, ref := range from.fresh {
 		if wanted[ref.Hash] {
 			b.Blobs = append(b.Blobs, ref)
 		}

@@ -236,7 +236,7 @@ func (k *Keeper) start(ctx context.Context, c mailroom.Claim) {
 			k.release(h, context.Cause(sessionCtx))
 			return
 		}
-		k.release(h, h.session.run(sessionCtx))
+		k.release(h, h.session.safely(func() error { return h.session.run(sessionCtx) }))
 	})
 }
 

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -31,10 +32,12 @@ type item struct {
 	msg    mailroom.Message
 	reason *mailroom.Problem // it goes into quarantine
 	weight int64             // taken from the lane's budget
+	at     time.Time         // when it was parsed
 }
 
 // reading is one FETCH on its way into the store: a fetcher (the caller's
-// goroutine), parsers, and a filer that cuts batches.
+// goroutine), parsers, a cutter that makes batches and keeps their raw mail, and
+// a filer that has one transaction under way while the next batch is made.
 type reading struct {
 	s          *session
 	l          *ledger
@@ -44,7 +47,9 @@ type reading struct {
 
 	fetched  chan item
 	parsed   chan item
+	kept     chan batch
 	answered []uint32
+	names    map[string]bool // raw mail that this reading has kept
 }
 
 // read fetches set and files what comes. It returns the UIDs that answered; a
@@ -52,33 +57,48 @@ type reading struct {
 func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.UIDSet, ln lane, run *runLog) (mailroom.UIDSet, error) {
 	// While a batch is being filed the next one gathers, as far as the budget goes.
 	ahead := int(min(set.Len(), int64(s.k.BatchMails)))
-	r := &reading{s: s, l: l, lane: ln, generation: l.generation(), run: run,
-		fetched: make(chan item, parsers), parsed: make(chan item, ahead)}
+	r := &reading{s: s, l: l, lane: ln, generation: l.generation(), run: run, names: map[string]bool{},
+		fetched: make(chan item, parsers), parsed: make(chan item, ahead), kept: make(chan batch)}
 	fetchCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// What is fetched when the program is told to stop is still filed.
-	fileCtx, done := s.grace(ctx)
+	graceCtx, done := s.grace(ctx)
 	defer done()
-
-	var workers sync.WaitGroup
-	for range parsers {
-		workers.Go(r.parse)
-	}
-	filed := make(chan error, 1)
-	go func() {
-		err := r.file(fileCtx)
+	fileCtx, fail := context.WithCancelCause(graceCtx)
+	defer fail(nil)
+	failed := func(err error) {
 		if err != nil {
+			fail(err)
 			stop(err)
 		}
+	}
+	var stages sync.WaitGroup
+	for range parsers {
+		stages.Go(r.parse)
+	}
+	var cutErr, fileErr error
+	var end sync.WaitGroup
+	end.Go(func() {
+		cutErr = s.safely(func() error { return r.cut(fileCtx) })
+		failed(cutErr)
 		r.drain()
-		filed <- err
-	}()
-	fetchErr := r.fetch(fetchCtx, conn, set)
+		close(r.kept)
+	})
+	end.Go(func() {
+		for b := range r.kept {
+			if fileErr == nil {
+				fileErr = s.safely(func() error { return s.deliver(fileCtx, l, r.generation, b, ln.bulk, run) })
+				failed(fileErr)
+			}
+		}
+	})
+	fetchErr := s.safely(func() error { return r.fetch(fetchCtx, conn, set) })
 	stop(errFetched)
 	close(r.fetched)
-	workers.Wait()
+	stages.Wait()
 	close(r.parsed)
-	if err := <-filed; err != nil {
+	end.Wait()
+	if err := cmp.Or(fileErr, cutErr); err != nil {
 		return mailroom.UIDSet{}, err
 	}
 	if fetchErr == nil && ctx.Err() != nil {
@@ -91,12 +111,7 @@ func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.U
 var errFetched = errors.New("fetch is over")
 
 // fetch streams into the parsers, held back by the lane's budget.
-func (r *reading) fetch(ctx context.Context, conn Conn, set mailroom.UIDSet) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
+func (r *reading) fetch(ctx context.Context, conn Conn, set mailroom.UIDSet) error {
 	return conn.Fetch(ctx, set, func(m mailroom.FetchedMail) error {
 		if ctx.Err() != nil { // also an answer that comes when Fetch has given up
 			if m.Release != nil {
@@ -125,6 +140,7 @@ func (r *reading) fetch(ctx context.Context, conn Conn, set mailroom.UIDSet) (er
 func (r *reading) parse() {
 	for it := range r.fetched {
 		r.s.understand(&it)
+		it.at = r.s.now()
 		r.parsed <- it
 	}
 }
@@ -174,56 +190,64 @@ func (s *session) understand(it *item) {
 
 // parse keeps a parser's panic to the mail that caused it.
 func (s *session) parse(raw []byte) (m mailroom.Message, err error) {
+	err = s.safely(func() error {
+		m, err = s.k.Parse(raw)
+		return err
+	})
+	return m, err
+}
+
+// safely makes an error of a panic: one mailbox's bad luck is not the others'.
+func (s *session) safely(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.k.counters.panics.Add(1)
-			err = panicked(p)
+			err = mailroom.E(mailroom.Internal, "error.internal", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	return s.k.Parse(raw)
+	return do()
 }
 
-func panicked(p any) error {
-	return mailroom.E(mailroom.Internal, "error.internal", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-}
-
-// file cuts what the parsers give into batches: the live lane files whatever is
-// there as soon as it is there, the bulk lane waits a little for more.
-func (r *reading) file(ctx context.Context) error {
+// cut makes batches of what the parsers give: the live lane of whatever is there
+// as soon as it is there, the bulk lane waits a little for more.
+func (r *reading) cut(ctx context.Context) error {
 	t := &r.s.k.Tuning
-	var batch []item
+	var items []item
 	var size int64
-	defer func() { releaseAll(batch, r.lane) }()
+	defer func() { releaseAll(items, r.lane) }()
 	flush := func() error {
-		if len(batch) == 0 {
+		if len(items) == 0 {
 			return nil
 		}
-		err := r.s.fileItems(ctx, r.l, r.generation, batch, r.lane, r.run)
-		batch, size = batch[:0], 0
-		return err
+		b, err := r.keep(ctx, items)
+		items, size = nil, 0
+		if err != nil {
+			return err
+		}
+		r.kept <- b // which is read to its end, whatever happens
+		return nil
 	}
 	var late <-chan time.Time
+	waited := false
 	for {
 		select {
 		case it, ok := <-r.parsed:
 			if !ok {
 				return flush()
 			}
-			batch = append(batch, it)
+			if r.lane.bulk && late == nil && !waited {
+				late = time.After(t.BatchWait - r.s.now().Sub(it.at))
+			}
+			items = append(items, it)
 			size += int64(len(it.mail.Raw))
-			full := len(batch) >= t.BatchMails || size >= t.BatchBytes
-			if !full && r.lane.bulk {
-				if late == nil {
-					late = time.After(t.BatchWait)
-				}
-				continue
-			}
-			if !full && len(r.parsed) > 0 {
-				continue
-			}
 		case <-late:
+			late, waited = nil, true
 		}
-		late = nil
+		full := len(items) >= t.BatchMails || size >= t.BatchBytes
+		if !full && (len(r.parsed) > 0 || r.lane.bulk && !waited) {
+			continue
+		}
+		late, waited = nil, false
 		if err := flush(); err != nil {
 			return err
 		}

@@ -78,12 +78,6 @@ func (s *session) grace(ctx context.Context) (context.Context, context.CancelFun
 // run reads the mailbox until ctx ends or something is wrong with the mailbox
 // as a whole, and says what.
 func (s *session) run(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.k.counters.panics.Add(1)
-			err = panicked(p)
-		}
-	}()
 	s.moving()
 	if s.work, err = s.k.Store.LoadWork(ctx, s.claim); err != nil {
 		return storeErr(err)
