@@ -161,17 +161,38 @@ func (t *tx) removeMapping(ctx context.Context, id string) error {
 // moveDeliveries takes the mail that a mapping brought to its new OTYS folder.
 // What another mapping brings to the old one stays there as well.
 func (t *tx) moveDeliveries(ctx context.Context, a aiming) error {
-	if _, err := t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)
-		SELECT CAST($1 AS TEXT), d.message_seq, d.org_id, d.user_id, d.received_at, d.unread, d.sent, CAST($2 AS BIGINT)
-		FROM deliveries d WHERE d.otys_folder_id = $3
-		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $4)
-		ON CONFLICT (otys_folder_id, message_seq) DO NOTHING`, a.to, t.at, a.from, a.mappingID); err != nil {
+	var move, double, both []int64 // move over; drop, since it is there; put there too
+	if err := each(ctx, t, func(r row) error {
+		var seq int64
+		var kept, there bool
+		err := r.Scan(&seq, &kept, &there)
+		switch {
+		case kept && !there:
+			both = append(both, seq)
+		case !kept && there:
+			double = append(double, seq)
+		case !kept:
+			move = append(move, seq)
+		}
+		return err
+	}, `SELECT d.message_seq,
+		  EXISTS (SELECT 1 FROM placements p JOIN mappings m ON m.id = p.mapping_id
+		    WHERE p.message_seq = d.message_seq AND m.otys_folder_id = $1 AND m.id <> $3),
+		  EXISTS (SELECT 1 FROM deliveries e WHERE e.otys_folder_id = $2 AND e.message_seq = d.message_seq)
+		FROM deliveries d WHERE d.otys_folder_id = $1
+		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $3)`, a.from, a.to, a.mappingID); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, `DELETE FROM deliveries WHERE otys_folder_id = $1
-		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = deliveries.message_seq AND p.mapping_id = $2)
-		AND NOT EXISTS (SELECT 1 FROM placements p JOIN mappings m ON m.id = p.mapping_id
-		  WHERE p.message_seq = deliveries.message_seq AND m.otys_folder_id = $1 AND m.id <> $2)`, a.from, a.mappingID)
+	if _, err := t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)
+		SELECT CAST($1 AS TEXT), message_seq, org_id, user_id, received_at, unread, sent, CAST($2 AS BIGINT)
+		FROM deliveries WHERE otys_folder_id = $3 AND message_seq IN `+t.s.inNumbers("$4"), a.to, t.at, a.from, list(both)); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM deliveries WHERE otys_folder_id = $1 AND message_seq IN `+t.s.inNumbers("$2"), a.from, list(double)); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `UPDATE deliveries SET otys_folder_id = $1 WHERE otys_folder_id = $2 AND message_seq IN `+t.s.inNumbers("$3"),
+		a.to, a.from, list(move))
 	return err
 }
 

@@ -143,6 +143,23 @@ func testMappingsSwapped(t *testing.T, w World) {
 	}
 }
 
+// Two mappings that come to aim at one folder bring a mail of both only once.
+func testMappingsJoined(t *testing.T, w World) {
+	m := w.Mail(1, w.Mailbox.Address, "In both", "x")
+	w.file(t, w.Inbox, m, w.Mail(2, "a@b.example", "Only inbox", "x"))
+	w.file(t, w.Sent, m)
+	w.counts(t, w.Inbox.OTYSFolderID, 2, 1)
+	w.counts(t, w.Sent.OTYSFolderID, 1, 0)
+	in := w.Inbox
+	in.OTYSFolderID = w.Sent.OTYSFolderID
+	w.save(t, in, w.Sent)
+	w.counts(t, w.Inbox.OTYSFolderID, 0, 0)
+	w.counts(t, w.Sent.OTYSFolderID, 2, 1)
+	w.save(t, w.Inbox, w.Sent)
+	w.counts(t, w.Inbox.OTYSFolderID, 2, 1)
+	w.counts(t, w.Sent.OTYSFolderID, 1, 0)
+}
+
 func testMappingRemoved(t *testing.T, w World) {
 	ctx, s := t.Context(), w.Store
 	old := w.Mail(1, "a@b.example", "Old", "x")

@@ -26,6 +26,7 @@ func RunPerson(t *testing.T, open func(testing.TB) *store.Store) {
 		{"mappings saved", testMappingsSaved},
 		{"mapping aimed elsewhere", testMappingAimed},
 		{"mappings change places", testMappingsSwapped},
+		{"mappings come together and part", testMappingsJoined},
 		{"mapping removed and mapped again", testMappingRemoved},
 		{"mapping date moved", testMappingSince},
 		{"mapping rows", testMappingRows},
