@@ -6,7 +6,26 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-func TestSetupOnceOnly(t *testing.T) {
+func TestSetupFoundsTheOrganizationOnce(t *testing.T) {
+	s := emptySite(t)
+	token, err := s.portal.SetupToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.browser()
+	page := b.get("/setup?token="+token).wants(200).shows("h1", "Set up Mailroom")
+	token = page.attr("input[name=token]", "value")
+	page = b.post("/setup", "token", token, "organization", "Werk & Co", "name", "", "email", "anna@werk.example", "password", "short").wants(422)
+	page.shows("#f-name-complaint", "").shows("#f-password-complaint", "12")
+	if page.attr("#f-organization", "value") != "Werk & Co" {
+		t.Error("what was typed is forgotten")
+	}
+	page = b.post("/setup", "token", token, "organization", "Werk & Co", "name", "Anna", "email", "anna@werk.example", "password", password).leadsTo(integrationsPath)
+	page.shows(".flashes", "Werk & Co is ready").shows(".top", "Sync state")
+	b.get("/setup?token=" + token).wants(404)
+}
+
+func TestSetupLinkOfAnInstallationInUse(t *testing.T) {
 	s := openSite(t)
 	s.browser().get("/setup?token=anything").wants(404).shows("#error", "has been used")
 	s.browser().post("/setup", "token", "x", "organization", "Mine", "name", "Me", "email", "me@x.example", "password", password).wants(404)

@@ -35,7 +35,7 @@ type site struct {
 	portal  *portal.Portal
 	consent *playedConsent
 	server  *mailServer
-	log     *strings.Builder
+	log     *logBook
 	admin   mailroom.User // Anna
 	clock   func() time.Time
 	raw     sync.Map // raw hash → raw mail
@@ -46,8 +46,24 @@ const password = "correct horse battery"
 // Everybody's password is password.
 func openSite(t testing.TB, change ...func(*Deps)) *site {
 	t.Helper()
-	ctx := t.Context()
-	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, log: &strings.Builder{}, clock: time.Now}
+	s := emptySite(t, change...)
+	token, err := s.portal.SetupToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.admin, err = s.portal.Setup(t.Context(), token, portal.SetupForm{
+		Organization: "Werk & Co", Name: "Anna de Boer", Email: "anna@werk.example", Password: password,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// emptySite is a new installation: nobody is in it yet.
+func emptySite(t testing.TB, change ...func(*Deps)) *site {
+	t.Helper()
+	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, log: &logBook{}, clock: time.Now}
 	s.consent = &playedConsent{store: s.store, providers: playedProviders}
 	s.portal = portal.New(portal.Deps{
 		Store: s.store, Consent: s.consent, Providers: playedProviders,
@@ -55,16 +71,6 @@ func openSite(t testing.TB, change ...func(*Deps)) *site {
 		LiveFolders: s.server.list, CreateFolder: s.server.create,
 		RawMail: s.rawMail,
 	})
-	token, err := s.portal.SetupToken(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.admin, err = s.portal.Setup(ctx, token, portal.SetupForm{
-		Organization: "Werk & Co", Name: "Anna de Boer", Email: "anna@werk.example", Password: password,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	texts, err := i18n.New()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +82,7 @@ func openSite(t testing.TB, change ...func(*Deps)) *site {
 	}
 	d := Deps{
 		Portal: s.portal, Sessions: s.store, Texts: texts, PublicURL: public, Location: time.UTC,
-		Log: slog.New(slog.NewTextHandler(&lockedWriter{to: s.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return s.clock() },
 	}
 	for _, f := range change {
@@ -92,15 +98,35 @@ func openSite(t testing.TB, change ...func(*Deps)) *site {
 	return s
 }
 
-type lockedWriter struct {
-	mu sync.Mutex
-	to io.Writer
+// logBook is the log as text, readable while requests are still ending.
+type logBook struct {
+	mu   sync.Mutex
+	text strings.Builder
 }
 
-func (w *lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.to.Write(p)
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// says waits until the log holds a text: a request is logged after its answer.
+func (l *logBook) says(text string) bool {
+	deadline := time.After(5 * time.Second)
+	for !strings.Contains(l.String(), text) {
+		select {
+		case <-deadline:
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return true
 }
 
 // addUser adds a user to Anna's organization.
