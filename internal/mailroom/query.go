@@ -149,6 +149,5 @@ type PersonRow struct {
 // PeopleImported is what one stretch of an import did.
 type PeopleImported struct {
 	Added, Updated, Unchanged int
-	Bad                       map[int]*Error // by line
 	Linked                    int64
 }

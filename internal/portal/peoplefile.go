@@ -7,7 +7,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -50,9 +49,6 @@ func (p *Portal) ImportPeople(ctx context.Context, u mailroom.User, r io.Reader)
 		report.Updated += done.Updated
 		report.Unchanged += done.Unchanged
 		report.Linked += done.Linked
-		for line, e := range done.Bad {
-			report.Bad = append(report.Bad, BadRow{Line: line, Problem: e})
-		}
 		stretch = stretch[:0]
 		return nil
 	}
@@ -89,9 +85,7 @@ func (p *Portal) ImportPeople(ctx context.Context, u mailroom.User, r io.Reader)
 			}
 		}
 	}
-	err = store()
-	slices.SortFunc(report.Bad, func(a, b BadRow) int { return a.Line - b.Line })
-	return report, err
+	return report, store()
 }
 
 // peopleFile reads people out of a CSV file.

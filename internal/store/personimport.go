@@ -63,7 +63,6 @@ type imported struct {
 func (t *tx) beginImport(ctx context.Context, orgID string, rows []mailroom.PersonRow) (*importing, error) {
 	im := &importing{byReference: map[string]*imported{},
 		byAddress: map[string][]*imported{}, byName: map[string][]*imported{}}
-	im.done.Bad = map[int]*mailroom.Error{}
 	var references, addresses, names []string
 	for _, r := range rows {
 		if r.Person.Reference != "" {
