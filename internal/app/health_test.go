@@ -38,7 +38,7 @@ func TestMetricsAreForTheOperatorOnly(t *testing.T) {
 	d.Deliver(owner, "INBOX", mails(0, 7)...)
 	a := run(t, configured(newSite(t)))
 	u := settled(t, a, d)
-	stored(t, a, u, "INBOX", 7)
+	synced(t, a, u, "INBOX", 7)
 
 	code, text := ask(t, a.URL()+"/metrics")
 	if code != 200 || !strings.Contains(text, "\nmailroom_messages_stored_total 7\n") || !strings.Contains(text, "\nmailroom_mailboxes_watched 1\n") {
@@ -100,7 +100,7 @@ func TestNotReadyWithoutADatabase(t *testing.T) {
 		d.Deliver(owner, "INBOX", mails(0, 5)...)
 		a := run(t, configured(s))
 		u := settled(t, a, d)
-		stored(t, a, u, "INBOX", 5)
+		synced(t, a, u, "INBOX", 5)
 		is(t, a, 200, "ready\n")
 
 		road.close()
@@ -108,7 +108,7 @@ func TestNotReadyWithoutADatabase(t *testing.T) {
 		d.Deliver(owner, "INBOX", mails(5, 2)...) // while nothing can be kept
 		road.open()
 		within(t, "it is ready again", func() bool { code, _ := ask(t, a.URL()+"/readyz"); return code == 200 })
-		stored(t, a, u, "INBOX", 7)
+		synced(t, a, u, "INBOX", 7)
 
 		db, err := sql.Open("pgx", direct)
 		must(t, err)
@@ -128,7 +128,7 @@ func TestNotReadyWithoutADatabase(t *testing.T) {
 		road.open()
 		within(t, "it is ready again", func() bool { code, _ := ask(t, a.URL()+"/readyz"); return code == 200 })
 		d.Deliver(owner, "INBOX", mails(7, 1)...)
-		stored(t, a, u, "INBOX", 8)
+		synced(t, a, u, "INBOX", 8)
 	})
 }
 

@@ -55,7 +55,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	// The node has a name, so that on PostgreSQL it knows itself again.
 	s.env = append(s.env, "MAILROOM_ALLOW_PRIVATE_HOSTS=true", "MAILROOM_POLL=5s", "MAILROOM_NODE=tortured")
 	o := &other{t: t, d: dovecot(t), r: rand.New(rand.NewPCG(uint64(seed), 1))}
-	first := int(min(150*kills, 5000))
+	first := int(min(300*kills, 5000))
 	o.deliver("INBOX", first/2)
 	o.deliver("Sent", first/4)
 	o.deliver("Archive", first/4)
@@ -66,7 +66,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 		if o.r.IntN(5) > 0 { // else maybe before it serves
 			p.ready()
 		}
-		instant := time.After(time.Duration(o.r.Int64N(int64(1200 * time.Millisecond))))
+		instant := time.After(time.Duration(o.r.Int64N(int64(2 * time.Second))))
 		for alive := true; alive; {
 			select {
 			case <-instant:

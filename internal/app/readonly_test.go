@@ -24,9 +24,9 @@ func TestNothingChangesInTheMailbox(t *testing.T) {
 
 	a := run(t, configured(newSite(t)))
 	u := settled(t, a, d)
-	stored(t, a, u, "INBOX", 120)
-	stored(t, a, u, "Sent", 30)
-	stored(t, a, u, "Archive", 1)
+	synced(t, a, u, "INBOX", 120)
+	synced(t, a, u, "Sent", 30)
+	synced(t, a, u, "Archive", 1)
 	if after := d.Snapshot(owner); !reflect.DeepEqual(before, after) {
 		t.Errorf("the first sync changed the mailbox:\n%v\n%v", before, after)
 	}
@@ -35,7 +35,7 @@ func TestNothingChangesInTheMailbox(t *testing.T) {
 	must(t, err)
 	d.Deliver(owner, "INBOX", mails(400, 1)...)
 	must(t, a.Portal.SyncNow(t.Context(), u, page.Mailbox.ID))
-	stored(t, a, u, "INBOX", 121)
+	synced(t, a, u, "INBOX", 121)
 	within(t, "Sync now is answered", func() bool {
 		v, err := a.Portal.Integrations(t.Context(), u)
 		must(t, err)
@@ -64,8 +64,8 @@ func TestNothingChangesInTheMailbox(t *testing.T) {
 	}
 }
 
-// stored waits until a folder is in the OTYS mailbox.
-func stored(t *testing.T, a *app.App, u mailroom.User, folder string, n int64) {
+// synced waits until a folder is in the OTYS mailbox.
+func synced(t *testing.T, a *app.App, u mailroom.User, folder string, n int64) {
 	t.Helper()
 	within(t, folder+" is stored", func() bool {
 		page, err := a.Portal.MappingPage(t.Context(), u)
