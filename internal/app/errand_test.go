@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 // ground is a world in which the errand can be done: a provider, a mail server
 // and a recruiter's mailbox with mail of somebody that the agency knows.
 type ground struct {
+	roots     *x509.CertPool // nil for the system's
 	providers mailroom.Providers
 	mailbox   string
 	people    []byte // CSV
@@ -115,7 +117,7 @@ func start(t *testing.T, g ground, database string) *app.App {
 	cfg.Poll = 5 * time.Second
 	var logged bytes.Buffer
 	cfg.Log = slog.New(slog.NewJSONHandler(&logged, nil))
-	cfg.Providers = g.providers
+	cfg.Providers, cfg.RootCAs = g.providers, g.roots
 	a, err := app.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
