@@ -182,8 +182,30 @@ func (v visit) here(name string) {
 	}
 	if v.dir != "" {
 		v.dutch(name)
+		v.window(name)
 	}
 	peers.Viewport(v.ctx, 1280, 900, false)
+}
+
+// windows are the pictures that README shows: what fits a window, and no more.
+var windows = map[string]bool{"integrations": false, "mail": false, "syncstate": true}
+
+func (v visit) window(name string) {
+	v.t.Helper()
+	dark, ok := windows[name]
+	if !ok {
+		return
+	}
+	if err := peers.Viewport(v.ctx, 1280, 800, dark); err != nil {
+		v.fail("%s: %v", name, err)
+	}
+	png, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		v.fail("%s: %v", name, err)
+	}
+	if err := os.WriteFile(filepath.Join(v.dir, "readme-"+name+".png"), png, 0o644); err != nil {
+		v.t.Error(err)
+	}
 }
 
 // complain tells what a person would: what axe-core finds, what hangs over the
@@ -247,4 +269,3 @@ func (v visit) link(path, sel string) string {
 	}
 	return href
 }
-
