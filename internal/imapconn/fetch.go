@@ -3,6 +3,7 @@ package imapconn
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,8 +82,9 @@ func chunks(set mailroom.UIDSet) []imapwire.UIDSet {
 
 // Fetch reads whole messages of the open folder, newest chunk first, and calls
 // each once for every UID that answered. UIDs that did not answer at all are
-// not called: the caller knows what it asked for. Two commands are in flight.
-// An error from each ends the connection and is returned.
+// not called: the caller knows what it asked for. Two commands are in flight. A
+// chunk that the server refuses stops no other, unless it refuses them all. An
+// error from each ends the connection and is returned.
 func (c *Conn) Fetch(ctx context.Context, set mailroom.UIDSet, each func(mailroom.FetchedMail) error) error {
 	items := imapwire.FetchItems{
 		Flags: true, InternalDate: true, Body: true, ModSeq: c.CanCondStore(),
@@ -91,10 +93,18 @@ func (c *Conn) Fetch(ctx context.Context, set mailroom.UIDSet, each func(mailroo
 	r := &fetching{wanted: set, each: each, limit: c.account.MaxMessage, seen: map[uint32]bool{}}
 	h := imapwire.FetchHandler{Body: r.body, Done: r.done}
 	var waiting []*imapwire.Call[int]
+	var refusal error
+	taken := false
 	wait := func() error {
 		call := waiting[0]
 		waiting = waiting[1:]
 		_, err := call.Wait(ctx)
+		var refused *imapwire.ResponseError
+		if errors.As(err, &refused) && mailroom.KindOf(c.fail(err)) == mailroom.Unavailable {
+			refusal = err
+			return nil
+		}
+		taken = taken || err == nil
 		return err
 	}
 	for _, chunk := range chunks(set) {
@@ -109,6 +119,9 @@ func (c *Conn) Fetch(ctx context.Context, set mailroom.UIDSet, each func(mailroo
 		if err := wait(); err != nil {
 			return c.endFetch(r, err)
 		}
+	}
+	if refusal != nil && !taken {
+		return c.fail(refusal)
 	}
 	return r.flush()
 }

@@ -17,7 +17,9 @@ func scripted(t *testing.T, script string) (*imapconn.Conn, error) {
 	a := imapconn.Account{
 		Endpoint: mailroom.Endpoint{Host: "127.0.0.1", Port: 143, TLS: mailroom.PlainText},
 		Username: anna, Token: "token", SASL: []string{"XOAUTH2"},
-		Dial: func(context.Context, string, string) (net.Conn, error) { return loopback{wiretest.Play(t, script)}, nil },
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			return loopback{wiretest.Play(t, script)}, nil
+		},
 	}
 	c, err := imapconn.Open(t.Context(), a)
 	if err == nil {
@@ -128,6 +130,20 @@ S: {d} OK done
 	}
 	if _, told := got[12]; told {
 		t.Error("changed flags of a mail are no answer to our question")
+	}
+}
+
+func TestARefusedChunkStopsNoOther(t *testing.T) {
+	got := fetched(t, `
+C: {d} UID FETCH 16:40 {*}
+C: {e} UID FETCH 10:15 {*}
+S: {d} NO Server error while fetching.
+S: * 1 FETCH (UID 10 BODY[] {4}
+R: "mail FLAGS ())\r\n"
+S: {e} OK done
+`, mailroom.Range(10, 40))
+	if len(got) != 1 || got[10] != "mail" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -56,9 +56,21 @@ type Claims interface {
 	Watch(topic string) (<-chan struct{}, func())
 }
 
+// Deliverer is the OTYS side. Its one implementation is the built-in OTYS mailbox
+// (the store): OTYS has no public call to import mail. What delivers elsewhere
+// one day must keep the promise that a batch and the ledger that has passed it
+// are one transaction.
+type Deliverer interface {
+	// Deliver is the transaction of a batch. Rows of raw mail come from
+	// Batch.Blobs; a Mail whose raw bytes are known has only Hash and Size in Blob,
+	// and Conflict says that they are known no more. NotFound: the mapping is gone.
+	Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch) (delivered int, err error)
+}
+
 // Ledger is the part of the store that keeps what has been read. Every write
 // carries the claim and fails with mailroom.ErrFenced once it has passed on.
 type Ledger interface {
+	Deliverer
 	LoadWork(ctx context.Context, c mailroom.Claim) (mailroom.Work, error)
 	// SaveFolders replaces the list of folders; those not in it are marked gone.
 	SaveFolders(ctx context.Context, mailboxID string, folders []mailroom.Folder, now time.Time) error
@@ -67,10 +79,6 @@ type Ledger interface {
 	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (placed, quarantined mailroom.UIDSet, err error)
 	// KnownBlobs says which raw mails the organization has already.
 	KnownBlobs(ctx context.Context, orgID string, hashes []string) (map[string]bool, error)
-	// Deliver is the transaction of a batch. Rows of raw mail come from
-	// Batch.Blobs; a Mail whose raw bytes are known has only Hash and Size in Blob,
-	// and Conflict says that they are known no more. NotFound: the mapping is gone.
-	Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch) (delivered int, err error)
 	SaveProgress(ctx context.Context, c mailroom.Claim, p mailroom.Progress) error
 	// ApplyFlags follows the source: \Seen may mark read here, nothing marks unread.
 	ApplyFlags(ctx context.Context, c mailroom.Claim, m mailroom.Mapping, uidValidity uint32, changes []mailroom.FlagChange) error
