@@ -150,26 +150,32 @@ func (s *Store) MoveBlobs(ctx context.Context, from, to []mailroom.BlobRef) erro
 	})
 }
 
+// unnamedBlobs finds the raw mails that nothing names, of those whose hash is
+// not below from, and below to. EXCEPT, since no table has an index by hash: one
+// that serves only the sweeper would cost every mail.
+func (s *Store) unnamedBlobs(ctx context.Context, from, to string, byOrg map[string][]string) error {
+	return each(ctx, s.read(), func(r row) error {
+		var org, hash string
+		err := r.Scan(&org, &hash)
+		byOrg[org] = append(byOrg[org], hash)
+		return err
+	}, `SELECT org_id, hash FROM blobs WHERE hash >= $1 AND hash < $2
+		EXCEPT SELECT org_id, raw_hash FROM messages WHERE raw_hash >= $1 AND raw_hash < $2
+		EXCEPT SELECT m.org_id, p.raw_hash FROM placements p JOIN messages m ON m.seq = p.message_seq WHERE p.raw_hash >= $1 AND p.raw_hash < $2
+		EXCEPT SELECT org_id, raw_hash FROM quarantine WHERE raw_hash >= $1 AND raw_hash < $2 LIMIT 1000`, from, to)
+}
+
 // SweepBlobs forgets raw mails that no message, placement or quarantine names,
 // and on PostgreSQL erases their rows, and those of batches that never came to be,
 // once they are older than keepUnnamed. On SQLite the packs are swept afterwards
 // (blob.Packs.Sweep). It returns how many it forgot.
 func (s *Store) SweepBlobs(ctx context.Context) (forgotten int, err error) {
-	// EXCEPT, since neither table has an index by hash: one that serves only the
-	// sweeper would cost every mail.
-	found, err := all(ctx, s.read(), func(r row) (v [2]string, err error) {
-		err = r.Scan(&v[0], &v[1])
-		return v, err
-	}, `SELECT org_id, hash FROM blobs
-		EXCEPT SELECT org_id, raw_hash FROM messages
-		EXCEPT SELECT m.org_id, p.raw_hash FROM placements p JOIN messages m ON m.seq = p.message_seq
-		EXCEPT SELECT org_id, raw_hash FROM quarantine LIMIT 5000`)
-	if err != nil {
-		return 0, err
-	}
 	byOrg := map[string][]string{}
-	for _, v := range found {
-		byOrg[v[0]] = append(byOrg[v[0]], v[1])
+	const bounds = "0123456789abcdefg" // a sixteenth at a time: memory stays flat
+	for i := range len(bounds) - 1 {
+		if err := s.unnamedBlobs(ctx, bounds[i:i+1], bounds[i+1:i+2], byOrg); err != nil {
+			return 0, err
+		}
 	}
 	for org, hashes := range byOrg {
 		err := s.tx(ctx, func(t *tx) error {

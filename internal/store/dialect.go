@@ -37,20 +37,23 @@ func list[T any](vs []T) string {
 	return string(b)
 }
 
-// forShare keeps the selected row as it is until the transaction ends, letting
-// others do the same. SQLite has one writer and needs none of it.
+// Row locks of PostgreSQL; SQLite has one writer and needs none. The pair is
+// chosen so that a lease can be renewed, and a sync asked for, by plain UPDATEs
+// while a batch holds its mailbox: only who takes the mailbox away waits.
+
+// forShare keeps the selected row from whoever locks it forUpdate, letting others
+// change its plain columns.
 func (s *Store) forShare() string {
 	if s.pg {
-		return " FOR SHARE"
+		return " FOR KEY SHARE"
 	}
 	return ""
 }
 
-// forUpdate keeps the selected row for this transaction alone. Not in the way
-// of foreign key checks.
+// forUpdate keeps the selected row for this transaction alone.
 func (s *Store) forUpdate() string {
 	if s.pg {
-		return " FOR NO KEY UPDATE"
+		return " FOR UPDATE"
 	}
 	return ""
 }
@@ -78,7 +81,7 @@ func (t *tx) lockPeopleAs(ctx context.Context, lock, orgID string) error {
 // forClaim is forUpdate that passes over rows which another node is at.
 func (s *Store) forClaim() string {
 	if s.pg {
-		return " FOR NO KEY UPDATE OF m SKIP LOCKED"
+		return " FOR UPDATE OF m SKIP LOCKED"
 	}
 	return ""
 }

@@ -93,7 +93,7 @@ func (s *Store) Wanted(ctx context.Context, node string) (map[string]mailroom.Si
 // again and again without a pause.
 func (s *Store) Release(ctx context.Context, c mailroom.Claim, retryAt time.Time, problem *mailroom.Problem, failures int) error {
 	return s.tx(ctx, func(t *tx) error {
-		if _, err := t.fence(ctx, c); err != nil {
+		if _, err := t.fenceAs(ctx, c, s.forUpdate()); err != nil {
 			return err
 		}
 		_, err := t.exec(ctx, `UPDATE mailboxes SET owner = '', lease_until = 0, retry_at = $1, problem = $2, failures = $3,
@@ -111,7 +111,7 @@ func (s *Store) TakeBack(ctx context.Context, node string) (taken int64, err err
 	err = s.tx(ctx, func(t *tx) error {
 		who, args := `owner <> ''`, []any{}
 		if s.pg {
-			who, args = `owner = $1`, []any{node}
+			who, args = `id IN (SELECT id FROM mailboxes WHERE owner = $1 FOR UPDATE)`, []any{node}
 		}
 		taken, err = t.exec(ctx, `UPDATE mailboxes SET epoch = epoch + 1, owner = '', lease_until = 0 WHERE `+who, args...)
 		t.notify(TopicWork)
@@ -140,11 +140,15 @@ type fenced struct{ orgID, userID, address string }
 // transaction ends: a new owner waits for it. It signals the pages that show
 // the mailbox, since every write behind a fence changes what they show.
 func (t *tx) fence(ctx context.Context, c mailroom.Claim) (f fenced, err error) {
+	return t.fenceAs(ctx, c, t.s.forShare())
+}
+
+func (t *tx) fenceAs(ctx context.Context, c mailroom.Claim, lock string) (f fenced, err error) {
 	found := false
 	err = each(ctx, t, func(r row) error {
 		found = true
 		return r.Scan(&f.orgID, &f.userID, &f.address)
-	}, `SELECT org_id, user_id, address FROM mailboxes WHERE id = $1 AND epoch = $2 AND owner <> ''`+t.s.forShare(), c.MailboxID, c.Epoch)
+	}, `SELECT org_id, user_id, address FROM mailboxes WHERE id = $1 AND epoch = $2 AND owner <> ''`+lock, c.MailboxID, c.Epoch)
 	if err == nil && !found {
 		err = mailroom.ErrFenced
 	}
@@ -155,6 +159,9 @@ func (t *tx) fence(ctx context.Context, c mailroom.Claim) (f fenced, err error) 
 // evict takes the lease away from whoever holds it: a run under way cannot
 // store one thing more. For revoking, pausing, retiring and disabling.
 func (t *tx) evict(ctx context.Context, mailboxID string) error {
+	if _, err := values[string](ctx, t, `SELECT id FROM mailboxes WHERE id = $1`+t.s.forUpdate(), mailboxID); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, `UPDATE mailboxes SET epoch = epoch + 1, owner = '', lease_until = 0 WHERE id = $1`, mailboxID)
 	t.notify(TopicWork, TopicMailbox(mailboxID))
 	return err

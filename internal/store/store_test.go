@@ -201,3 +201,48 @@ func TestWritersTakeTurns(t *testing.T) {
 		}
 	})
 }
+
+// TestLeaseDuringABatch: on PostgreSQL a batch under way lets its lease be
+// renewed, and holds up only who would take the mailbox away.
+func TestLeaseDuringABatch(t *testing.T) {
+	s := storetest.OpenDSN(t, peers.Postgres(t))
+	w := storetest.Seed(t, s)
+	c := w.Claim(t, "n1")
+	batch, err := w.DB.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := batch.Exec(`SELECT 1 FROM mailboxes WHERE id = $1 FOR KEY SHARE`, c.MailboxID); err != nil { // as Deliver does
+		t.Fatal(err)
+	}
+	quick, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if kept, err := s.RenewLeases(quick, "n1", []mailroom.Claim{c}, time.Hour, time.Now()); err != nil || len(kept) != 1 {
+		t.Errorf("not renewed: %v, %v", kept, err)
+	}
+	ev := mailroom.AuditEvent{OrgID: w.OrgID, Action: "x"}
+	if err := s.Answered(quick, c, 1); err != nil {
+		t.Errorf("not answered: %v", err)
+	}
+	if claims, err := s.ClaimMailboxes(quick, "n2", time.Hour, 10, time.Now().Add(2*time.Hour)); err != nil || len(claims) > 0 {
+		t.Errorf("claimed from under a batch: %v, %v", claims, err)
+	}
+	paused := make(chan error, 1)
+	go func() {
+		paused <- s.ChangeMailbox(t.Context(), w.OrgID, w.Mailbox.ID, func(m *mailroom.Mailbox) error { m.Paused = true; return nil }, ev)
+	}()
+	select {
+	case err := <-paused:
+		t.Errorf("paused while a batch was being stored: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if err := batch.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-paused; err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Deliver(t.Context(), c, w.Batch(w.Inbox, w.Mail(1, "a@x.example", "x", "x"))); !errors.Is(err, mailroom.ErrFenced) {
+		t.Errorf("stored after the pause: %v", err)
+	}
+}
