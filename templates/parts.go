@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -96,13 +95,6 @@ func noticeTone(k mailroom.Kind) string {
 		return "bad"
 	}
 	return "warn"
-}
-
-func percent(done, total int64) string {
-	if total <= 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%.1f", 100*float64(done)/float64(total))
 }
 
 func described(f Form, name, hint string) templ.Attributes {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,7 +91,11 @@ func saveMapping(c *call) error {
 		return err
 	}
 	if f.OK() {
-		c.flash("done", "mappings.saved")
+		if noFolder(rows) {
+			c.flash("note", "mappings.saved_none")
+		} else {
+			c.flash("done", "mappings.saved")
+		}
 		return c.redirect(mappingPath)
 	}
 	// The version of the page is the stored one, not the typed one: who saves
@@ -166,14 +171,14 @@ func aim(rows []templates.MappingInput, id string) []templates.MappingInput {
 	return rows
 }
 
+// noFolder reports whether no row has a folder.
+func noFolder(rows []templates.MappingInput) bool {
+	return !slices.ContainsFunc(rows, func(r templates.MappingInput) bool { return r.Folder != "" })
+}
+
 // untouched reports whether no folder was chosen yet.
 func untouched(rows []templates.MappingInput) bool {
-	for _, r := range rows {
-		if r.Folder != "" || r.ID != "" {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(rows, func(r templates.MappingInput) bool { return r.Folder != "" || r.ID != "" })
 }
 
 // createIMAPFolder is the button "Create an OTYS folder": the only thing that

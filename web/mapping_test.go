@@ -135,6 +135,7 @@ func TestMappingSaysWhatIsWrongBesideTheRow(t *testing.T) {
 	b.post(mappingPath, with(fields, "rows.0.otys", "ofo_elsewhere")...).wants(422).shows("#f-rows-0-otys-complaint", "")
 	b.post(mappingPath, with(fields, "rows.0.since", "last week")...).wants(422).shows("#f-rows-0-since-complaint", "not a date")
 	b.get(mappingPath).lacks("#progress")
+	b.post(mappingPath, with(with(fields, "rows.0.folder", ""), "rows.1.folder", "")...).leadsTo(mappingPath).shows(".flashes", "No folder is mapped")
 }
 
 func TestSecondTabCannotOverwriteUnseen(t *testing.T) {
