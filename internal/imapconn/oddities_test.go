@@ -63,7 +63,7 @@ S: {a} NO [ALERT] Too many simultaneous connections. (Failure)`, mailroom.Unavai
 S: * BYE Session invalidated - AccessTokenExpired
 CLOSE`, mailroom.Unavailable, "imap.error.session_ended"},
 		"hung up": {"CLOSE", mailroom.Unavailable, "imap.error.network"},
-		"no IMAP": {"S: HTTP/1.1 400 Bad Request", mailroom.Unavailable, "imap.error.network"},
+		"no IMAP": {"S: HTTP/1.1 400 Bad Request\nCLOSE", mailroom.Unavailable, "imap.error.network"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := time.Now()
