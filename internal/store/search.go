@@ -139,12 +139,6 @@ func (s *Store) indexed(m mailroom.Message) indexed {
 	return indexed{clean(m.Subject), clean(people.String()), clean(text)}
 }
 
-// unindex takes messages out of the index.
-func (t *tx) unindex(ctx context.Context, seqs []int64) error {
-	_, err := t.exec(ctx, `DELETE FROM message_fts WHERE rowid IN `+t.s.inNumbers("$1"), list(seqs))
-	return err
-}
-
 // clean makes text from outside fit for a TEXT column of either engine: valid
 // UTF-8 without NUL.
 func clean(s string) string {

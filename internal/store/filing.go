@@ -1,0 +1,229 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"mailroom/internal/mailroom"
+)
+
+// The rows that a batch makes of each mail: see Deliver.
+
+// saveMessages finds or makes the message of every mail. Copies with one key
+// are one message, whichever mailbox of the organization they came from.
+func (d *delivery) saveMessages(ctx context.Context) error {
+	if len(d.mails) == 0 {
+		return nil
+	}
+	byKey := map[string][]*filing{}
+	for _, f := range d.mails {
+		byKey[f.key] = append(byKey[f.key], f)
+	}
+	if err := d.findMessages(ctx, byKey, slices.Collect(maps.Keys(byKey))); err != nil {
+		return err
+	}
+	var vals [][]any
+	for _, k := range slices.Sorted(maps.Keys(byKey)) {
+		if f := byKey[k][0]; f.seq == 0 {
+			row := slices.Clone(f.row)
+			row[1], row[13] = d.f.orgID, d.at
+			vals = append(vals, row)
+		}
+	}
+	made := 0
+	err := d.insertReturning(ctx, `INSERT INTO messages(id, org_id, dedupe_key, message_id, raw_hash, size, subject, headers, date,
+		  received_at, snippet, has_html, attachments, created_at) VALUES `,
+		` ON CONFLICT (org_id, dedupe_key) DO NOTHING RETURNING seq, dedupe_key`, vals, func(r row) error {
+			var seq int64
+			var key string
+			if err := r.Scan(&seq, &key); err != nil {
+				return err
+			}
+			made++
+			for i, f := range byKey[key] {
+				f.seq, f.fresh = seq, i == 0
+			}
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	if made < len(vals) { // another node was faster with some: they are there now
+		var missing []string
+		for k, fs := range byKey {
+			if fs[0].seq == 0 {
+				missing = append(missing, k)
+			}
+		}
+		if err := d.findMessages(ctx, byKey, missing); err != nil {
+			return err
+		}
+	}
+	// By rising rowid: FTS5 writes out what it has gathered at every step back.
+	slices.SortStableFunc(d.mails, func(a, b *filing) int { return cmp.Compare(a.seq, b.seq) })
+	var words [][]any
+	for _, f := range d.mails {
+		if f.seq == 0 {
+			return fmt.Errorf("message has no row after its insert")
+		}
+		if f.fresh {
+			words = append(words, []any{f.seq, f.index.subject, f.index.people, f.index.body})
+		}
+	}
+	return d.saveWords(ctx, words)
+}
+
+func (d *delivery) findMessages(ctx context.Context, byKey map[string][]*filing, ks []string) error {
+	return each(ctx, d, func(r row) error {
+		var seq int64
+		var key string
+		if err := r.Scan(&seq, &key); err != nil {
+			return err
+		}
+		for _, f := range byKey[key] {
+			f.seq = seq
+		}
+		return nil
+	}, `SELECT seq, dedupe_key FROM messages WHERE org_id = $1 AND dedupe_key IN `+d.s.in("$2"), d.f.orgID, list(ks))
+}
+
+func (d *delivery) savePlacements(ctx context.Context) error {
+	m := d.batch.Mapping
+	vals := make([][]any, 0, len(d.mails))
+	for _, f := range d.mails {
+		p := f.mail.Placement
+		vals = append(vals, []any{m.MailboxID, m.RawName, p.UIDValidity, p.UID, m.ID, f.seq, rawHash(f.mail),
+			p.Flags.Seen, p.Flags.Flagged, p.Flags.Answered, int64(p.ModSeq), d.at})
+	}
+	return d.insert(ctx, `INSERT INTO placements(mailbox_id, raw_name, uid_validity, uid, mapping_id, message_seq, raw_hash,
+		  seen, flagged, answered, modseq, created_at) VALUES `, ``, vals)
+}
+
+// saveDeliveries puts the messages into the OTYS folder and keeps its counters.
+func (d *delivery) saveDeliveries(ctx context.Context) error {
+	if len(d.mails) == 0 {
+		return nil
+	}
+	read, err := d.alreadyRead(ctx)
+	if err != nil {
+		return err
+	}
+	var order []*filing
+	unread := map[int64]bool{}
+	for _, f := range d.mails {
+		if _, twice := unread[f.seq]; !twice {
+			order = append(order, f)
+			unread[f.seq] = true
+		}
+		// Sent mail was written here, and what was read at the source, or in
+		// another folder here, is not news.
+		if f.sent || f.mail.Placement.Flags.Seen || read[f.seq] {
+			unread[f.seq] = false
+		}
+	}
+	vals := make([][]any, len(order))
+	for i, f := range order {
+		vals[i] = []any{d.folderID, f.seq, d.f.orgID, d.f.userID, mailroom.Micros(f.mail.Message.ReceivedAt), unread[f.seq], f.sent, d.at}
+	}
+	isNew := map[int64]bool{}
+	newUnread := 0
+	err = d.insertReturning(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at) VALUES `,
+		` ON CONFLICT (otys_folder_id, message_seq) DO NOTHING RETURNING message_seq`, vals, func(r row) error {
+			var seq int64
+			err := r.Scan(&seq)
+			isNew[seq] = true
+			if unread[seq] {
+				newUnread++
+			}
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	d.delivered = len(isNew)
+	if len(isNew) > 0 {
+		if _, err := d.exec(ctx, `UPDATE otys_folders SET total = total + $1, unread = unread + $2 WHERE id = $3`,
+			len(isNew), newUnread, d.folderID); err != nil {
+			return err
+		}
+	}
+	// A copy of a known message that was read at the source.
+	var seen []int64
+	for _, f := range order {
+		if f.mail.Placement.Flags.Seen && !f.fresh {
+			seen = append(seen, f.seq)
+		}
+	}
+	return d.markRead(ctx, d.f.userID, seen)
+}
+
+// alreadyRead says which of the known messages this user has read in a folder.
+func (d *delivery) alreadyRead(ctx context.Context) (map[int64]bool, error) {
+	var known []int64
+	for _, f := range d.mails {
+		if !f.fresh {
+			known = append(known, f.seq)
+		}
+	}
+	out := map[int64]bool{}
+	if len(known) == 0 {
+		return out, nil
+	}
+	seqs, err := values[int64](ctx, d, `SELECT message_seq FROM deliveries WHERE message_seq IN `+d.s.inNumbers("$1")+`
+		AND user_id = $2 AND NOT unread`, list(known), d.f.userID)
+	for _, seq := range seqs {
+		out[seq] = true
+	}
+	return out, err
+}
+
+// saveLinks matches people within the transaction, so that a person who gets an
+// address at this moment is either seen here or finds the message afterwards.
+func (d *delivery) saveLinks(ctx context.Context) error {
+	if len(d.mails) == 0 {
+		return nil
+	}
+	if err := d.sharePeople(ctx, d.f.orgID); err != nil {
+		return err
+	}
+	type at struct {
+		seq     int64
+		address string
+	}
+	var vals [][]any
+	addresses, done := map[string]bool{}, map[at]bool{}
+	for _, f := range d.mails {
+		for _, l := range f.addresses {
+			addresses[l.Address] = true
+			if k := (at{f.seq, l.Address}); !done[k] {
+				done[k] = true
+				vals = append(vals, []any{d.f.orgID, l.Address, f.seq, string(l.Role)})
+			}
+		}
+	}
+	slices.SortFunc(vals, func(a, b []any) int {
+		return cmp.Or(cmp.Compare(a[2].(int64), b[2].(int64)), cmp.Compare(a[1].(string), b[1].(string)))
+	})
+	if err := d.insert(ctx, `INSERT INTO message_addresses(org_id, address, message_seq, role) VALUES `,
+		` ON CONFLICT (org_id, address, message_seq) DO NOTHING`, vals); err != nil {
+		return err
+	}
+	holders, err := d.holders(ctx, d.f.orgID, slices.Collect(maps.Keys(addresses)))
+	if err != nil || len(holders) == 0 {
+		return err
+	}
+	var found matching
+	for _, f := range d.mails {
+		var mine []mailroom.Holder
+		for _, l := range f.addresses {
+			mine = append(mine, holders[l.Address]...)
+		}
+		if len(mine) > 0 {
+			found.add(f.seq, f.fresh, mailroom.Micros(f.mail.Message.ReceivedAt), mailroom.Match(f.mail.Message, d.batch.Owner, mine))
+		}
+	}
+	return d.saveMatched(ctx, d.f.orgID, &found)
+}
