@@ -99,7 +99,8 @@ func beginning(data string) (time.Time, error) {
 	var kept struct{ Began time.Time }
 	b, err := os.ReadFile(file)
 	if err == nil {
-		return kept.Began, json.Unmarshal(b, &kept)
+		err = json.Unmarshal(b, &kept) // before kept is read: the order within one return is not fixed
+		return kept.Began, err
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return time.Time{}, err

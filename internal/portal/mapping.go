@@ -31,6 +31,7 @@ func (p *Portal) MappingPage(ctx context.Context, u mailroom.User) (MappingPage,
 	if len(v.Rows) == 0 {
 		v.Suggested = suggest(v.Folders, v.OTYS)
 	}
+	v.Rows = under(m.Problem, v.Rows)
 	return v, nil
 }
 
@@ -81,6 +82,31 @@ func mappingRow(r mailroom.MappingRow, now time.Time) MappingRow {
 		v.Finish = now.Add(time.Duration(float64(left) / v.Rate * float64(time.Second)))
 	}
 	return v
+}
+
+// under lets the mailbox's own trouble speak for its mappings: what was checked a
+// moment before the grant died is not "up to date", and no end can be foretold
+// while a server wants to be left alone. What a person paused stays paused.
+func under(problem *mailroom.Problem, rows []MappingRow) []MappingRow {
+	if problem == nil {
+		return rows
+	}
+	state := mailroom.StateOfProblem(problem)
+	if state == mailroom.StateGone { // a word for folders only
+		state = mailroom.StateTrouble
+	}
+	passes := state == mailroom.StateThrottled || state == mailroom.StateTrouble
+	for i := range rows {
+		r := &rows[i]
+		r.Rate, r.Finish = 0, time.Time{}
+		switch {
+		case r.State == mailroom.StatePaused, r.State == mailroom.StateGone, r.Progress.Problem != nil:
+		case passes && r.State == mailroom.StateSyncing: // its bar still tells how far it got
+		default:
+			r.State = state
+		}
+	}
+	return rows
 }
 
 func statesOf(rows []MappingRow) []mailroom.State {

@@ -223,3 +223,39 @@ func TestProgressIsEstimated(t *testing.T) {
 		t.Fatalf("throttled: %+v", r)
 	}
 }
+
+func TestTroubleOfTheMailboxSpeaksForItsMappings(t *testing.T) {
+	w := newWorld(t)
+	w.connect(w.anna)
+	tell := func(p *mailroom.Problem) (inbox, sent portal.MappingRow) {
+		t.Helper()
+		must(t, w.SyncNow(w.ctx, w.anna, w.mailbox(w.anna).Mailbox.ID))
+		c := got(w.store.ClaimMailboxes(w.ctx, "n", time.Hour, 1, time.Now()))[0]
+		m := w.mapping(w.anna, "INBOX").Mapping
+		must(t, w.store.SaveProgress(w.ctx, c, mailroom.Progress{MappingID: m.ID, MailboxID: m.MailboxID, Stage: mailroom.StageBackfill, Backlog: mailroom.Range(1, 10),
+			OnServer: 30, Stored: 20, CheckedAt: w.now(), BackfillTotal: 30, BackfillStarted: w.now().Add(-10 * time.Second)}))
+		m = w.mapping(w.anna, "Sent Items").Mapping
+		must(t, w.store.SaveProgress(w.ctx, c, mailroom.Progress{MappingID: m.ID, MailboxID: m.MailboxID, CheckedAt: w.now()}))
+		must(t, w.store.Release(w.ctx, c, time.Time{}, p, 1))
+		return w.mapping(w.anna, "INBOX"), w.mapping(w.anna, "Sent Items")
+	}
+	inbox, sent := tell(&mailroom.Problem{Kind: mailroom.Throttled, Key: "imap.error.throttled", Since: w.now()})
+	if inbox.State != mailroom.StateSyncing || !inbox.Finish.IsZero() || sent.State != mailroom.StateThrottled {
+		t.Fatalf("asked to wait: %s until %s, %s", inbox.State, inbox.Finish, sent.State)
+	}
+	inbox, sent = tell(&mailroom.Problem{Kind: mailroom.NeedsConsent, Key: "oauth.error.grant_revoked", Since: w.now()})
+	if inbox.State != mailroom.StateNeedsYou || sent.State != mailroom.StateNeedsYou {
+		t.Fatalf("the grant is dead, and the rows say %s and %s", inbox.State, sent.State)
+	}
+	for _, r := range got(w.SyncState(w.ctx, w.admin, true)).Rows {
+		for _, m := range r.Mappings {
+			if m.State != mailroom.StateNeedsYou {
+				t.Errorf("the administrator sees %s", m.State)
+			}
+		}
+	}
+	must(t, w.PauseMapping(w.ctx, w.anna, sent.Mapping.ID))
+	if r := w.mapping(w.anna, "Sent Items"); r.State != mailroom.StatePaused {
+		t.Fatalf("what is paused says %s", r.State)
+	}
+}
