@@ -2,11 +2,7 @@ package access
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -25,13 +21,13 @@ func (a *Access) Begin(ctx context.Context, u mailroom.User, m mailroom.Mailbox,
 		return "", mailroom.E(mailroom.Conflict, "grant.error.mailbox_changed")
 	}
 	return a.begin(ctx, mailroom.AuthRequest{
-		Binding: hash(binding), OrgID: m.OrgID, UserID: u.ID, MailboxID: m.ID, ProviderID: p.ID,
+		Binding: mailroom.HashSecret(binding), OrgID: m.OrgID, UserID: u.ID, MailboxID: m.ID, ProviderID: p.ID,
 	}, p, m.Address)
 }
 
 func (a *Access) begin(ctx context.Context, r mailroom.AuthRequest, p mailroom.Provider, address string) (string, error) {
-	state, verifier := secret(), secret()
-	r.StateHash, r.Nonce = hash(state), secret()
+	state, verifier := mailroom.NewSecret(), mailroom.NewSecret()
+	r.StateHash, r.Nonce = mailroom.HashSecret(state), mailroom.NewSecret()
 	r.CreatedAt = a.Now().UTC()
 	r.ExpiresAt = r.CreatedAt.Add(requestLife)
 	r.Verifier.KeyID, r.Verifier.Data = a.Vault.Seal(verifierIdentity(r.StateHash), []byte(verifier))
@@ -210,14 +206,14 @@ func (a *Access) take(ctx context.Context, binding, state string) (mailroom.Auth
 	if state == "" || binding == "" {
 		return mailroom.AuthRequest{}, mailroom.E(mailroom.Invalid, "grant.error.state")
 	}
-	r, err := a.Store.TakeAuthRequest(ctx, hash(state))
+	r, err := a.Store.TakeAuthRequest(ctx, mailroom.HashSecret(state))
 	if mailroom.KindOf(err) == mailroom.NotFound {
 		return mailroom.AuthRequest{}, mailroom.E(mailroom.Invalid, "grant.error.state")
 	}
 	if err != nil {
 		return mailroom.AuthRequest{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(r.Binding), []byte(hash(binding))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(r.Binding), []byte(mailroom.HashSecret(binding))) != 1 {
 		return mailroom.AuthRequest{}, mailroom.E(mailroom.Forbidden, "grant.error.other_session")
 	}
 	return r, nil
@@ -245,18 +241,6 @@ func missingScopes(p mailroom.Provider, given []string) []string {
 		}
 	}
 	return out
-}
-
-// secret is 256 random bits for a URL: state, nonce, PKCE verifier.
-func secret() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
 }
 
 // soonest is how early a token counts as spent: five minutes, less for providers

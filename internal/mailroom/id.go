@@ -2,8 +2,11 @@ package mailroom
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"time"
 )
 
@@ -34,6 +37,21 @@ func NewID(prefix string) string {
 	copy(b[:6], ms[2:])
 	rand.Read(b[6:])
 	return prefix + "_" + idEncoding.EncodeToString(b[:])
+}
+
+// NewSecret is 256 random bits for a URL: state, nonce, PKCE verifier, one-time
+// link.
+func NewSecret() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// HashSecret is how a secret is kept where only its bearer needs to know it:
+// SHA-256 in hex.
+func HashSecret(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
 }
 
 // Micros is a time as the store keeps it: UTC microseconds since 1970, 0 for

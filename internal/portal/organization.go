@@ -14,8 +14,8 @@ func (p *Portal) SetupToken(ctx context.Context) (token string, err error) {
 	if err != nil || len(orgs) > 0 {
 		return "", err
 	}
-	token = newToken()
-	if err := p.d.Store.SaveSetupToken(ctx, hashToken(token)); err != nil {
+	token = mailroom.NewSecret()
+	if err := p.d.Store.SaveSetupToken(ctx, mailroom.HashSecret(token)); err != nil {
 		return "", err
 	}
 	return token, nil
@@ -27,7 +27,7 @@ func (p *Portal) SetupOpen(ctx context.Context, token string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return sameHash(kept, hashToken(token)), nil
+	return sameHash(kept, mailroom.HashSecret(token)), nil
 }
 
 // Setup founds the first organization and its administrator, once.
@@ -39,7 +39,7 @@ func (p *Portal) Setup(ctx context.Context, token string, f SetupForm) (mailroom
 	if !open {
 		return mailroom.User{}, mailroom.E(mailroom.NotFound, "organization.error.setup_used")
 	}
-	return p.found(ctx, hashToken(token), f)
+	return p.found(ctx, mailroom.HashSecret(token), f)
 }
 
 // AddOrganization founds a further organization. It is the operator's, who

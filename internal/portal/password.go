@@ -27,7 +27,7 @@ func newPasswords(params *argon2id.Params) *passwords {
 		p.params = *params
 	}
 	// A broken random source ends the program in crypto/rand itself.
-	p.nobody, _ = argon2id.CreateHash(newToken(), &p.params)
+	p.nobody, _ = argon2id.CreateHash(mailroom.NewSecret(), &p.params)
 	return p
 }
 

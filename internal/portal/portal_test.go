@@ -41,7 +41,6 @@ type world struct {
 	listed  int
 	onList  func(context.Context)
 	created []string
-	hosts   []string // refused ones
 }
 
 func newWorld(t *testing.T) *world {

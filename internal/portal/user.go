@@ -3,10 +3,7 @@ package portal
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"net/mail"
 	"strings"
 	"unicode/utf8"
@@ -261,17 +258,6 @@ func newPassword() string {
 		b.WriteByte(alphabet[c%32])
 	}
 	return b.String()
-}
-
-func newToken() string {
-	var raw [32]byte
-	rand.Read(raw[:])
-	return base64.RawURLEncoding.EncodeToString(raw[:])
-}
-
-func hashToken(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
 }
 
 func sameHash(a, b string) bool {

@@ -55,9 +55,9 @@ func TestSetupOnce(t *testing.T) {
 
 func TestSignIn(t *testing.T) {
 	w := newWorld(t)
-	bob, password, err := w.AddUser(w.ctx, w.admin, portal.UserForm{Email: "bob@werk.example", Name: "Bob", Role: mailroom.Recruiter})
+	_, password, err := w.AddUser(w.ctx, w.admin, portal.UserForm{Email: "bob@werk.example", Name: "Bob", Role: mailroom.Recruiter})
 	must(t, err)
-	bob = got(w.SignIn(w.ctx, "bob@werk.example", password))
+	bob := got(w.SignIn(w.ctx, "bob@werk.example", password))
 	for _, try := range [][2]string{{"bob@werk.example", "wrong"}, {"nobody@werk.example", password}, {"", ""}, {"bob@werk.example", strings.Repeat("x", 5000)}} {
 		_, err := w.SignIn(w.ctx, try[0], try[1])
 		refused(t, err, mailroom.Invalid, "signin.error.wrong")

@@ -32,7 +32,6 @@ type fakeServer struct {
 	examines int
 	searches int
 	flagged  int // FETCHes of flags
-	mutating []string
 }
 
 type fakeFolder struct {

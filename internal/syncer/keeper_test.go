@@ -15,7 +15,6 @@ import (
 // names no mailbox, raw mail, is shared.
 type manyStore struct {
 	*fakeStore // the first
-	mu         sync.Mutex
 	all        map[string]*fakeStore
 	order      []string
 }

@@ -155,7 +155,7 @@ func (w *world) String() string {
 	defer w.store.mu.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "server: %s\nmailbox: wanted %d, done %d, problem %v, failures %d, retry %s\n", w.server, w.store.mailbox.Wanted,
-		w.store.mailbox.Done, w.store.mailbox.Problem, w.store.failures, w.store.retryAt.Sub(time.Now()))
+		w.store.mailbox.Done, w.store.mailbox.Problem, w.store.failures, time.Until(w.store.retryAt))
 	for _, m := range w.store.mappings {
 		p := w.store.progress[m.ID]
 		fmt.Fprintf(&b, "%s: %s on server %d, stored %d, quarantined %d, skipped %s, backlog %s, cursor %+v, problem %v, failures %d, checked %s ago\n",

@@ -85,7 +85,7 @@ func (w *world) mailboxFigures() map[string]string {
 	}
 	return map[string]string{
 		"problem": problemText(s.mailbox.Problem), "failures": strconv.Itoa(s.failures), "answered": dones, "held": held,
-		"owner": s.owner, "retry": s.retryAt.Sub(time.Now()).Round(time.Second).String(),
+		"owner": s.owner, "retry": time.Until(s.retryAt).Round(time.Second).String(),
 		"messages": strconv.Itoa(len(s.messages)), "runs": strconv.Itoa(len(s.runs)), "failedruns": strconv.Itoa(failed),
 		"read": strconv.Itoa(seen), "puts": strconv.Itoa(w.blobs.put), "blobs": strconv.Itoa(len(s.blobs)),
 		"writes": strconv.Itoa(s.writes), "delivered": strconv.Itoa(len(s.delivered["ofo_Inbox"])),
