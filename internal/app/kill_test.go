@@ -162,7 +162,7 @@ func (o *other) deliver(folder string, n int) {
 // disturb does one thing to the mailbox.
 func (o *other) disturb() {
 	from := mapped[o.r.IntN(len(mapped))]
-	do := o.r.IntN(5)
+	do := o.r.IntN(6)
 	if do < 2 {
 		o.deliver(from, 1+o.r.IntN(30))
 		return
@@ -174,12 +174,14 @@ func (o *other) disturb() {
 	// Old or new ones in a row, as a person marks them.
 	at := o.r.IntN(len(uids) - 20)
 	some := uids[at : at+1+o.r.IntN(15)]
+	to := mapped[o.r.IntN(len(mapped))]
 	switch do {
 	case 2:
-		to := mapped[o.r.IntN(len(mapped))]
 		if to != from {
 			o.d.Move(owner, from, to, some...)
 		}
+	case 4: // also within a folder: two places, one message
+		o.d.Copy(owner, from, to, some...)
 	case 3:
 		o.d.Delete(owner, from, some...)
 	default:
