@@ -160,6 +160,20 @@ func folderName(p Page, f mailroom.Folder) string {
 	return f.Leaf()
 }
 
+// sourceFolder is a folder of the mailbox by its whole name.
+func sourceFolder(p Page, name string) string {
+	if strings.EqualFold(name, "INBOX") {
+		return p.Text("folder.role.inbox")
+	}
+	return name
+}
+
+// told reports that why the folders cannot be read stands at the head of the
+// page already, as the mailbox's own trouble.
+func (v MappingView) told() bool {
+	return v.Mailbox.Problem != nil && v.Problem != nil && v.Mailbox.Problem.Key == v.Problem.Key
+}
+
 func roleText(p Page, f mailroom.Folder) string {
 	if f.Role == mailroom.RoleNone || f.Role == mailroom.RoleNonMail {
 		return ""

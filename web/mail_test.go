@@ -143,7 +143,7 @@ func TestMessagePage(t *testing.T) {
 	if got := page.attr(".mailtext a", "href"); got != "https://carla.example/portfolio" {
 		t.Errorf("the address in the text leads to %q", got)
 	}
-	page.shows("#people", "Carla Meijer").shows("#places", a.noor.Email).shows("#places", "INBOX").shows("#places", "In OTYS: Inbox")
+	page.shows("#people", "Carla Meijer").shows("#places", a.noor.Email).shows("#places", "Inbox").shows("#places", "In OTYS: Inbox")
 	page.shows(".headers", "To Noor Visser <noor@werk.example>").shows(".headers", "Message-ID")
 	if got := page.attr(".crumb a", "href"); got != list+row {
 		t.Errorf("back leads to %q, want the row in the list", got)
@@ -286,7 +286,7 @@ func TestQuarantinePage(t *testing.T) {
 	at := time.Now().Add(2 * time.Hour)
 	sqlExec(t, a.site, `UPDATE quarantine SET reason = '{"kind":"unavailable","key":"quarantine.reason.placeholder"}', retry_at = $1, attempts = 3, raw_hash = 'x', size = 12000`, mailroom.Micros(at))
 	b.get("/mail").shows("#mail-folders", "Set aside 1")
-	page := b.get("/mail/quarantine").wants(200).shows(".asides", "gave a note in its place").shows(".asides", "In INBOX, number 9 · 12 kB")
+	page := b.get("/mail/quarantine").wants(200).shows(".asides", "gave a note in its place").shows(".asides", "In Inbox, number 9 · 12 kB")
 	page.shows(".asides", "Tried 3 times. Next attempt at")
 	raw := b.get("/mail/quarantine/" + id + "/raw").wants(200)
 	if raw.header.Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(raw.header.Get("Content-Disposition"), "attachment;") {

@@ -145,7 +145,7 @@ func TestSecondTabCannotOverwriteUnseen(t *testing.T) {
 	tab1, tab2 := formFields(b.get(mappingPath)), formFields(b.get(mappingPath))
 	b.post(mappingPath, with(tab1, "rows.0.folder", "Archief")...).wants(303)
 	page := b.post(mappingPath, with(tab2, "rows.0.folder", "Kandidaten")...).wants(422)
-	page.shows("#mapping-form [role=alert]", "").shows("#progress", "Archief")
+	page.shows("#mapping-form [role=alert]", "").shows("#progress", "Archief").shows("#mapping-form a[href='/settings/integrations/mapping']", "Load the page again")
 	if field(formFields(page), "rows.0.folder") != "Kandidaten" {
 		t.Error("what was typed in the second tab is lost")
 	}

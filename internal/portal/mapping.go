@@ -31,7 +31,7 @@ func (p *Portal) MappingPage(ctx context.Context, u mailroom.User) (MappingPage,
 	if len(v.Rows) == 0 {
 		v.Suggested = suggest(v.Folders, v.OTYS)
 	}
-	v.Rows = under(m.Problem, v.Rows)
+	v.Rows = under(row, v.Rows)
 	return v, nil
 }
 
@@ -84,16 +84,22 @@ func mappingRow(r mailroom.MappingRow, now time.Time) MappingRow {
 	return v
 }
 
-// under lets the mailbox's own trouble speak for its mappings: what was checked a
+// under lets the mailbox's own state speak for its mappings: what was checked a
 // moment before the grant died is not "up to date", and no end can be foretold
 // while a server wants to be left alone. What a person paused stays paused.
-func under(problem *mailroom.Problem, rows []MappingRow) []MappingRow {
-	if problem == nil {
+func under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
+	var state mailroom.State
+	switch problem := m.Mailbox.Problem; {
+	case m.Mailbox.Paused:
+		state = mailroom.StatePaused
+	case problem == nil && m.Ready():
 		return rows
-	}
-	state := mailroom.StateOfProblem(problem)
-	if state == mailroom.StateGone { // a word for folders only
+	case problem == nil: // permission revoked
+		state = mailroom.StateNotSetUp
+	case problem.Kind == mailroom.NotFound: // "gone" is a word for folders only
 		state = mailroom.StateTrouble
+	default:
+		state = mailroom.StateOfProblem(problem)
 	}
 	passes := state == mailroom.StateThrottled || state == mailroom.StateTrouble
 	for i := range rows {

@@ -259,3 +259,18 @@ func TestTroubleOfTheMailboxSpeaksForItsMappings(t *testing.T) {
 		t.Fatalf("what is paused says %s", r.State)
 	}
 }
+
+func TestMappingsOfARevokedOrPausedMailbox(t *testing.T) {
+	w := newWorld(t)
+	w.connect(w.anna)
+	id := w.mailbox(w.anna).Mailbox.ID
+	must(t, w.PauseMailbox(w.ctx, w.anna, id))
+	if r := w.mapping(w.anna, "INBOX"); r.State != mailroom.StatePaused || r.Mapping.Paused {
+		t.Fatalf("the mailbox is paused and its inbox says %s", r.State)
+	}
+	must(t, w.ResumeMailbox(w.ctx, w.anna, id))
+	got(w.Revoke(w.ctx, w.anna))
+	if r := w.mapping(w.anna, "INBOX"); r.State != mailroom.StateNotSetUp {
+		t.Fatalf("permission is revoked and the inbox says %s", r.State)
+	}
+}
