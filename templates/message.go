@@ -68,10 +68,14 @@ func (v MessageView) frame() string {
 
 // frameSize is a guess, since a sandboxed frame tells nobody how tall it is.
 func (v MessageView) frameSize() string {
-	switch n := len(v.Text); {
-	case n < 500 && !v.HasRemote:
+	lines := 0
+	for line := range strings.Lines(v.Text) {
+		lines += 1 + len(line)/90
+	}
+	switch {
+	case lines <= 7 && !v.HasRemote:
 		return "short"
-	case n < 1500:
+	case lines <= 14:
 		return "middle"
 	}
 	return "tall"
