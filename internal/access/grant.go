@@ -106,7 +106,7 @@ func (a *Access) accept(ctx context.Context, u mailroom.User, r mailroom.AuthReq
 	if t.Refresh == "" && keep == "" {
 		// Google gives a refresh token with the first consent only, unless consent is
 		// asked for again. Nowhere else: at Microsoft prompt=consent locks out users
-		// whose administrator consented for them (PROVIDERS.md 2.1).
+		// whose administrator consented for them (docs/providers.md 2.1).
 		if p.AuthParams["access_type"] != "offline" || r.Forced {
 			return refuse(mailroom.E(mailroom.NeedsVendor, "grant.error.no_refresh_token").With("provider", p.Name))
 		}

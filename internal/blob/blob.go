@@ -1,5 +1,5 @@
 // Package blob keeps raw mail in append-only pack files: one file per message
-// costs an fsync each, rows in SQLite twice the time of all else (PERFORMANCE.md,
+// costs an fsync each, rows in SQLite twice the time of all else (docs/performance.md,
 // "Storing").
 //
 // What Put returns is durable, so the transaction that names it may follow at

@@ -4,7 +4,7 @@
 // It is pure: no I/O, no clock. It decodes only what is indexed or asked for;
 // attachments are described from their headers and opened again from the raw
 // mail when somebody wants them (decoding them all costs twenty times as much,
-// PERFORMANCE.md). Real mail is often malformed, so reading is lenient: a broken
+// docs/performance.md). Real mail is often malformed, so reading is lenient: a broken
 // line, charset, encoding or boundary costs itself and not the mail. Only what
 // holds no header at all, or nests without end, is an error, which the syncer
 // turns into quarantine.

@@ -77,7 +77,7 @@ var quoteStarts = []string{
 }
 
 // withoutQuotes drops quoted replies: they are indexed with the mail that they
-// came from, and cost a third of the index (PERFORMANCE.md).
+// came from, and cost a third of the index (docs/performance.md).
 func withoutQuotes(s string) string {
 	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
 	out := make([]string, 0, len(lines))

@@ -65,7 +65,7 @@ var buffers imapwire.Buffers
 
 // Open dials, secures, signs in and proves by NAMESPACE that a mailbox is
 // there: Exchange accepts a sign-in for a mailbox that it then refuses to open
-// (PROVIDERS.md 3.4). Errors are *mailroom.Error.
+// (docs/providers.md 3.4). Errors are *mailroom.Error.
 func Open(ctx context.Context, a Account) (*Conn, error) {
 	if a.MaxMessage == 0 {
 		a.MaxMessage = defaultMaxBytes

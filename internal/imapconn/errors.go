@@ -18,7 +18,7 @@ type tlsError struct{ error }
 
 func (e tlsError) Unwrap() error { return e.error }
 
-// backoff is how Exchange asks for a pause (PROVIDERS.md 3.5).
+// backoff is how Exchange asks for a pause (docs/providers.md 3.5).
 var backoff = regexp.MustCompile(`(?i)suggested backoff time:\s*([0-9]+)\s*milliseconds`)
 
 // maxBackoff bounds what a server may ask for.

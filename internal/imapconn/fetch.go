@@ -233,7 +233,7 @@ func (r *fetching) flush() error {
 }
 
 // isPlaceholder recognises the note that Exchange puts in place of a mail that
-// it cannot convert (PROVIDERS.md 3.6).
+// it cannot convert (docs/providers.md 3.6).
 func isPlaceholder(raw []byte) bool {
 	head := raw[:min(len(raw), 8<<10)]
 	return bytes.Contains(head, []byte("Retrieval using the IMAP4 protocol failed for the following message")) &&

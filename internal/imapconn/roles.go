@@ -18,7 +18,7 @@ var attributes = []struct {
 
 // names that folders have in the languages of our users, lower case. Exchange
 // names folders in the mailbox's language and does not always send attributes
-// (PROVIDERS.md 3.3).
+// (docs/providers.md 3.3).
 var names = map[mailroom.FolderRole][]string{
 	mailroom.RoleSent: {"sent", "sent items", "sent mail", "sent messages", "verzonden items", "verzonden", "verzonden berichten", "verstuurd",
 		"gesendete elemente", "gesendet", "gesendete objekte", "éléments envoyés", "envoyés", "messages envoyés", "elementos enviados", "enviados",

@@ -38,7 +38,7 @@ type Provider struct {
 	Kind AccountKind `json:"kind"`
 
 	// Issuer as in ID tokens; "{tenantid}" in it is replaced by the token's tid
-	// (Microsoft's multi-tenant form, PROVIDERS.md 2.5).
+	// (Microsoft's multi-tenant form, docs/providers.md 2.3).
 	Issuer string `json:"issuer"`
 	// DiscoveryURL is read for the endpoints that are empty below; "" for none.
 	DiscoveryURL string `json:"discovery_url,omitempty"`

@@ -133,7 +133,7 @@ const tenantPlaceholder = "{tenantid}"
 var tenantForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // issuerOf is the issuer that a token of a tenant must carry: the provider's, with
-// Microsoft's "{tenantid}" filled in (PROVIDERS.md 2.5). false when the template
+// Microsoft's "{tenantid}" filled in (docs/providers.md 2.3). false when the template
 // needs a tenant and this is none.
 func issuerOf(template, tenant string) (string, bool) {
 	if !strings.Contains(template, tenantPlaceholder) {

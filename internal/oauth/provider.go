@@ -14,7 +14,7 @@ import (
 )
 
 // The shipped providers, without client ids: those belong to whoever runs
-// Mailroom. Sources: PROVIDERS.md 2 and 3 (Microsoft), 4 (Google).
+// Mailroom. Sources: docs/providers.md 2 and 3 (Microsoft), 4 (Google).
 //
 //go:embed providers.json
 var providersJSON []byte

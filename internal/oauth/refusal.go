@@ -19,7 +19,7 @@ import (
 
 // What a refusal means is data. "errors" says, per OAuth error value, the kind
 // and the family of words; "codes" says, per AADSTS number, the family
-// (PROVIDERS.md 2.9); "families" says who can mend each family.
+// (docs/providers.md 2.6); "families" says who can mend each family.
 //
 //go:embed catalogue.json
 var catalogueJSON []byte
@@ -154,7 +154,7 @@ func classify(a answer, code string, at stage) *mailroom.Error {
 // it may, since Microsoft says invalid_grant for a withdrawn consent and for a
 // policy alike. It never stops what the OAuth error lets go on, nor the other
 // way round, and never blames the recruiter for what is the operator's: codes can
-// change their meaning (PROVIDERS.md 2.9).
+// change their meaning (docs/providers.md 2.6).
 func mayRefine(byError, byCode mailroom.Kind) bool {
 	if byError == byCode {
 		return true

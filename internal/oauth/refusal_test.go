@@ -187,7 +187,7 @@ func TestOnlyTrustedCertificates(t *testing.T) {
 }
 
 // Every row of the catalogue leads to words in both languages, and every number
-// of PROVIDERS.md 2.9 stands in it.
+// that Microsoft documents for a sign-in stands in it.
 func TestCatalogue(t *testing.T) {
 	cat := oauth.ReadCatalogue()
 	b, err := i18n.New()

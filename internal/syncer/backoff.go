@@ -17,7 +17,7 @@ func backoff(kind mailroom.Kind, failures int, jitter float64) time.Duration {
 	switch kind {
 	case mailroom.NeedsConsent, mailroom.NeedsAdmin, mailroom.NeedsVendor:
 		// Only a person can mend it, and asking again and again locks accounts.
-		// Still asked now and then: outages look the same (PROVIDERS.md 3.1).
+		// Still asked now and then: outages look the same (docs/providers.md 3.1).
 		first, most = 15*time.Minute, 12*time.Hour
 	case mailroom.Invalid, mailroom.Forbidden, mailroom.NotFound, mailroom.Conflict:
 		first, most = 15*time.Minute, 6*time.Hour
@@ -37,7 +37,7 @@ func parkFor(failures int, jitter float64) time.Duration {
 // again, after attempts attempts.
 func retryQuarantine(key string, attempts int) time.Duration {
 	switch key {
-	case keyEmpty, keyPlaceholder: // Exchange gives them later (PROVIDERS.md 3.6)
+	case keyEmpty, keyPlaceholder: // Exchange gives them later (docs/providers.md 3.6)
 		return double(5*time.Minute, 24*time.Hour, attempts*2-1)
 	}
 	return double(6*time.Hour, 7*24*time.Hour, attempts)

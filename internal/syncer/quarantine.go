@@ -48,7 +48,7 @@ func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) 
 
 // readAll reads set and looks after the UIDs that did not answer: those that
 // are gone are gone, those still there are asked for once more and then kept in
-// quarantine, since Exchange can answer OK without data (PROVIDERS.md 3.6).
+// quarantine, since Exchange can answer OK without data (docs/providers.md 3.6).
 func (s *session) readAll(ctx context.Context, conn Conn, l *ledger, set mailroom.UIDSet, ln lane, run *runLog) error {
 	generation := l.generation()
 	answered, err := s.read(ctx, conn, l, set, ln, run)

@@ -83,7 +83,7 @@ func (s *session) run(ctx context.Context) (err error) {
 		return storeErr(err)
 	}
 	if p := s.work.Mailbox.Problem; p != nil && p.Kind == mailroom.Throttled && s.now().Before(p.Until) {
-		// Somebody asks, but the provider has said when (PROVIDERS.md 3.5).
+		// Somebody asks, but the provider has said when (docs/providers.md 3.5).
 		return &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
 	}
 	s.shared = s.k.Limits(s.work.Mailbox).Connections == 1
@@ -290,7 +290,7 @@ func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
 }
 
 // poll looks at the folders that do not push, in one flight, and at the one that
-// does: IDLE has been seen to miss (PERFORMANCE.md).
+// does: IDLE has been seen to miss (docs/performance.md).
 func (s *session) poll(ctx context.Context) error {
 	now := s.now()
 	var due []*ledger

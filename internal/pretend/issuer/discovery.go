@@ -57,7 +57,7 @@ func (s *Server) keys(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{key}})
 }
 
-// idToken says who granted, with the claims that Microsoft gives (PROVIDERS.md 2.5).
+// idToken says who granted, with the claims that Microsoft gives (docs/providers.md 2.3).
 func (s *Server) idToken(a Account, t ticket, life time.Duration) (string, error) {
 	now := s.opts.Now()
 	username := a.Email

@@ -23,7 +23,7 @@ type part struct {
 }
 
 // parts are the accounts that fail on purpose. Texts of refusals are in our own words; the numbers are
-// Microsoft's (PROVIDERS.md 2.9).
+// Microsoft's (docs/providers.md 2.6).
 func parts() []part {
 	return []part{
 		{name: "needs-admin", title: "Needs Admin", issuer: issuer.Play{
