@@ -110,6 +110,13 @@ func (b *browser) until(what, condition string) {
 	b.fail("%s: not within %s", what, patience)
 }
 
+// at waits until a page whose path begins so is there: the one before may show
+// the same words.
+func (b *browser) at(path string) {
+	b.t.Helper()
+	b.until("being at "+path, fmt.Sprintf(`location.pathname.startsWith(%q) && document.readyState === 'complete'`, path))
+}
+
 func (b *browser) text() string {
 	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body ? document.body.innerText : ''`))
 	if err != nil {

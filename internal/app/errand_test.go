@@ -67,6 +67,7 @@ func errand(t *testing.T, g ground, database string) {
 
 	// 3. Live folders, two rows ready, Save Mappings.
 	b.press("Next: map folders")
+	b.at("/settings/integrations/mapping")
 	b.see("Inbox (", g.sent)
 	b.press("Save Mappings")
 	b.see("The mappings are saved")
@@ -76,6 +77,7 @@ func errand(t *testing.T, g ground, database string) {
 	b.see(g.known, g.person)
 	b.sane()
 	b.press(g.known)
+	b.at("/mail/msg_")
 	b.see(g.person, g.mailbox)
 	b.sane()
 
@@ -95,6 +97,7 @@ func errand(t *testing.T, g ground, database string) {
 	// 7. Revoke stops it; mapping and mail stay.
 	b.open("/settings/integrations/oauth")
 	b.press("Revoke Permission")
+	b.see("Revoke permission?")
 	b.press("Revoke Permission")
 	b.see("Permission is revoked and the sync has stopped.")
 	within(t, "the connection to the mailbox is dropped", func() bool { return !g.watched() })
