@@ -18,7 +18,6 @@ const (
 	PrefixGrant        = "gra"
 	PrefixMapping      = "map"
 	PrefixMessage      = "msg"
-	PrefixPlacement    = "plc"
 	PrefixOTYSFolder   = "ofo"
 	PrefixPerson       = "per"
 	PrefixRun          = "run"

@@ -12,11 +12,10 @@ type Address struct {
 type HeaderRole string
 
 const (
-	RoleFrom    HeaderRole = "from"
-	RoleTo      HeaderRole = "to"
-	RoleCc      HeaderRole = "cc"
-	RoleBcc     HeaderRole = "bcc"
-	RoleReplyTo HeaderRole = "reply_to"
+	RoleFrom HeaderRole = "from"
+	RoleTo   HeaderRole = "to"
+	RoleCc   HeaderRole = "cc"
+	RoleBcc  HeaderRole = "bcc"
 )
 
 // Attachment describes a part that a person would save. Part is its path in
@@ -141,5 +140,4 @@ type Batch struct {
 	Quarantined []Quarantine
 	Blobs       []BlobRef // of quarantined raw mails too
 	Progress    Progress
-	Bulk        bool // backfill: the text index may merge lazily
 }

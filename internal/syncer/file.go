@@ -70,8 +70,8 @@ var errStale = errors.New("folder was renumbered meanwhile")
 
 // deliver files items. When the database refuses them, halves are tried, down
 // to the one mail that it will not take, which goes into quarantine.
-func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, b batch, bulk bool, run *runLog) error {
-	err := s.deliverOnce(ctx, l, generation, b, bulk, run)
+func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, b batch, run *runLog) error {
+	err := s.deliverOnce(ctx, l, generation, b, run)
 	items := b.items
 	switch {
 	case err == nil, errors.Is(err, errStale), errors.Is(err, mailroom.ErrFenced), ctx.Err() != nil:
@@ -92,20 +92,19 @@ func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, b b
 		it := items[0]
 		it.reason = &mailroom.Problem{Kind: mailroom.Internal, Key: keyUnfilable, Since: s.now()}
 		b.items = []item{it}
-		return s.deliver(ctx, l, generation, b, bulk, run)
+		return s.deliver(ctx, l, generation, b, run)
 	}
 	half := len(items) / 2
-	if err := s.deliver(ctx, l, generation, b.part(0, half), bulk, run); err != nil {
+	if err := s.deliver(ctx, l, generation, b.part(0, half), run); err != nil {
 		return err
 	}
-	return s.deliver(ctx, l, generation, b.part(half, len(items)), bulk, run)
+	return s.deliver(ctx, l, generation, b.part(half, len(items)), run)
 }
 
-func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32, from batch, bulk bool, run *runLog) error {
+func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32, from batch, run *runLog) error {
 	now := s.now()
 	b := mailroom.Batch{
 		Mapping: l.mapping, Owner: s.work.Mailbox.Address, UserID: s.work.Mailbox.UserID,
-		Bulk: bulk,
 	}
 	wanted := map[string]bool{}
 	var placed, quarantined []uint32

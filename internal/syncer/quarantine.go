@@ -100,7 +100,7 @@ func (s *session) fileSilent(ctx context.Context, l *ledger, generation uint32, 
 	if len(items) == 0 {
 		return nil
 	}
-	return s.deliver(ctx, l, generation, batch{items: items}, false, run)
+	return s.deliver(ctx, l, generation, batch{items: items}, run)
 }
 
 // closeIn looks at a reading that failed. Where it is the connection that

@@ -87,7 +87,7 @@ func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.U
 	end.Go(func() {
 		for b := range r.kept {
 			if fileErr == nil {
-				fileErr = s.safely(func() error { return s.deliver(fileCtx, l, r.generation, b, ln.bulk, run) })
+				fileErr = s.safely(func() error { return s.deliver(fileCtx, l, r.generation, b, run) })
 				failed(fileErr)
 			}
 		}

@@ -34,7 +34,6 @@ func benchMails(b *testing.B, s *store.Store) {
 			mails[i].Placement.Flags.Seen = uid%1000 != 0
 		}
 		v := w.Batch(w.Inbox, mails...)
-		v.Bulk = true
 		if _, err := s.Deliver(b.Context(), c, v); err != nil {
 			b.Fatal(err)
 		}

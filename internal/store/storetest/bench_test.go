@@ -55,7 +55,6 @@ func benchDeliver(b *testing.B, s *store.Store) {
 			mails[i].Message.Snippet = mails[i].Message.Text[:140]
 		}
 		v := w.Batch(w.Inbox, mails...)
-		v.Bulk = true
 		return v
 	}
 	b.ResetTimer()
