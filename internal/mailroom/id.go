@@ -23,6 +23,7 @@ const (
 	PrefixRun          = "run"
 	PrefixAudit        = "aud"
 	PrefixQuarantine   = "qua"
+	PrefixFinding      = "fin"
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

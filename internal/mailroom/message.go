@@ -75,6 +75,8 @@ type Placement struct {
 	UIDValidity, UID         uint32
 	Flags                    Flags
 	ModSeq                   uint64
+	ObjectID                 string    // X-GM-MSGID or EMAILID, "" without
+	ReadAt, ParsedAt         time.Time // when its octets had come, and when they were understood
 }
 
 // FetchedMail is one message as it came over the wire.
@@ -121,6 +123,17 @@ type Quarantine struct {
 	Attempts                        int
 	RetryAt                         time.Time
 	CreatedAt                       time.Time
+	GoneAt                          time.Time // no longer on the server; the raw copy is kept
+	DroppedAt                       time.Time // given up by a person
+	DroppedBy, DroppedReason        string
+	Version                         string // of the program that tried last
+}
+
+// Copy is a message on the server that the mailbox is known to have, by its
+// object id, without its octets being read once more.
+type Copy struct {
+	Placement  Placement // with ObjectID
+	ReceivedAt time.Time
 }
 
 // Mail is one fetched message on its way into the store.
@@ -137,6 +150,7 @@ type Batch struct {
 	Owner       string // the mailbox's address: mail from it is sent mail
 	UserID      string // whose OTYS mailbox
 	Mails       []Mail
+	Copies      []Copy
 	Quarantined []Quarantine
 	Blobs       []BlobRef // of quarantined raw mails too
 	Progress    Progress

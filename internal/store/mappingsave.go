@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -122,8 +123,10 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before, 
 }
 
 func (t *tx) addMapping(ctx context.Context, m mailroom.Mapping) error {
-	if _, err := t.exec(ctx, `INSERT INTO mappings(`+mappingColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)`,
-		m.ID, m.OrgID, m.MailboxID, m.RawName, clean(m.Name), m.OTYSFolderID, mailroom.Micros(m.Since), m.Paused, mailroom.Micros(m.CreatedAt)); err != nil {
+	if _, err := t.exec(ctx, `INSERT INTO mappings(`+mappingColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)`,
+		m.ID, m.OrgID, m.MailboxID, m.RawName, clean(m.Name), m.OTYSFolderID, mailroom.Micros(m.Since), m.Paused,
+		string(cmp.Or(m.Removal, mailroom.RemovalKeep)), m.Subfolders, m.ParentID, clean(m.ObjectID), clean(m.FollowedFrom),
+		mailroom.Micros(m.FollowedAt), mailroom.Micros(m.CreatedAt)); err != nil {
 		return err
 	}
 	_, err := t.exec(ctx, `INSERT INTO progress(mapping_id, mailbox_id) VALUES ($1, $2)`, m.ID, m.MailboxID)

@@ -6,19 +6,26 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-// HeldUIDs are the UIDs of one generation of a folder that are filed and still
-// on the server, and those in quarantine.
-func (s *Store) HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (placed, quarantined mailroom.UIDSet, err error) {
+// HeldUIDs are the UIDs of one generation of a folder that are filed, in
+// quarantine or dropped, and still on the server.
+func (s *Store) HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (h mailroom.Held, err error) {
 	err = s.view(ctx, func(q runner) error {
-		if placed, err = uidRanges(ctx, q, `SELECT uid FROM placements
-			WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3 AND gone_at = 0`, mailboxID, rawName, uidValidity); err != nil {
-			return err
+		for _, part := range []struct {
+			set  *mailroom.UIDSet
+			from string
+		}{
+			{&h.Placed, `placements WHERE`},
+			{&h.Quarantined, `quarantine WHERE dropped_at = 0 AND`},
+			{&h.Dropped, `quarantine WHERE dropped_at <> 0 AND`},
+		} {
+			if *part.set, err = uidRanges(ctx, q, `SELECT uid FROM `+part.from+`
+				mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3 AND gone_at = 0`, mailboxID, rawName, uidValidity); err != nil {
+				return err
+			}
 		}
-		quarantined, err = uidRanges(ctx, q, `SELECT uid FROM quarantine
-			WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3`, mailboxID, rawName, uidValidity)
-		return err
+		return nil
 	})
-	return placed, quarantined, err
+	return h, err
 }
 
 // uidRanges folds the column uid of a query into ranges inside the database:

@@ -7,18 +7,22 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-// DueQuarantine are the UIDs of a mapping's present generation whose time to be
-// tried again has come.
-func (s *Store) DueQuarantine(ctx context.Context, mappingID string, now time.Time) (mailroom.UIDSet, error) {
-	return uidRanges(ctx, s.read(), `SELECT q.uid FROM quarantine q JOIN progress p ON p.mapping_id = q.mapping_id
-		WHERE q.mapping_id = $1 AND q.retry_at <= $2 AND q.uid_validity = p.uid_validity`, mappingID, mailroom.Micros(now))
+// DueQuarantine are up to limit mails of a mapping whose time to be tried again
+// has come, the newest first: those of its present generation, and those that
+// have left the server of which the raw copy is kept.
+func (s *Store) DueQuarantine(ctx context.Context, mappingID string, now time.Time, limit int) ([]mailroom.Quarantine, error) {
+	return all(ctx, s.read(), scanQuarantine, `SELECT `+prefixed("q", quarantineColumns)+` FROM quarantine q
+		JOIN progress p ON p.mapping_id = q.mapping_id
+		WHERE q.mapping_id = $1 AND q.retry_at <= $2 AND q.dropped_at = 0
+		  AND (q.gone_at = 0 AND q.uid_validity = p.uid_validity OR q.gone_at <> 0 AND q.raw_hash <> '')
+		ORDER BY q.uid DESC LIMIT $3`, mappingID, mailroom.Micros(now), limit)
 }
 
 // QuarantineOf returns a mapping's quarantine rows by UID, of its present
 // generation: how often each was tried decides when it is tried again.
 func (s *Store) QuarantineOf(ctx context.Context, mappingID string) (map[uint32]mailroom.Quarantine, error) {
 	rs, err := all(ctx, s.read(), scanQuarantine, `SELECT `+prefixed("q", quarantineColumns)+` FROM quarantine q
-		JOIN progress p ON p.mapping_id = q.mapping_id WHERE q.mapping_id = $1 AND q.uid_validity = p.uid_validity`, mappingID)
+		JOIN progress p ON p.mapping_id = q.mapping_id WHERE q.mapping_id = $1 AND q.uid_validity = p.uid_validity AND q.gone_at = 0`, mappingID)
 	out := map[uint32]mailroom.Quarantine{}
 	for _, q := range rs {
 		out[q.UID] = q

@@ -15,20 +15,24 @@ func scanMailbox(r row) (m mailroom.Mailbox, err error) {
 	return m, err
 }
 
-const mappingColumns = `id, org_id, mailbox_id, raw_name, name, otys_folder_id, since, paused, created_at`
+const mappingColumns = `id, org_id, mailbox_id, raw_name, name, otys_folder_id, since, paused, removal,
+	subfolders, parent_id, object_id, followed_from, followed_at, created_at`
 
 func scanMapping(r row) (m mailroom.Mapping, err error) {
-	err = r.Scan(&m.ID, &m.OrgID, &m.MailboxID, &m.RawName, &m.Name, &m.OTYSFolderID, at(&m.Since), &m.Paused, at(&m.CreatedAt))
+	err = r.Scan(&m.ID, &m.OrgID, &m.MailboxID, &m.RawName, &m.Name, &m.OTYSFolderID, at(&m.Since), &m.Paused, &m.Removal,
+		&m.Subfolders, &m.ParentID, &m.ObjectID, &m.FollowedFrom, at(&m.FollowedAt), at(&m.CreatedAt))
 	return m, err
 }
 
 const progressColumns = `mapping_id, mailbox_id, stage, uid_validity, uid_next, highest_modseq, backlog, skipped,
-	on_server, stored, quarantined, checked_at, problem, failures, retry_at, backfill_total, backfill_started`
+	on_server, stored, quarantined, checked_at, problem, failures, retry_at, backfill_total, backfill_started, dropped,
+	compared_at, flags_edge, flags_at, backfill_bytes, backfill_edge, rate_mails, rate_bytes`
 
 func scanProgress(r row) (p mailroom.Progress, err error) {
 	err = r.Scan(&p.MappingID, &p.MailboxID, &p.Stage, &p.Cursor.UIDValidity, &p.Cursor.UIDNext, &p.Cursor.HighestModSeq,
 		uidSet{&p.Backlog}, uidSet{&p.Skipped}, &p.OnServer, &p.Stored, &p.Quarantined, at(&p.CheckedAt), asJSON(&p.Problem),
-		&p.Failures, at(&p.RetryAt), &p.BackfillTotal, at(&p.BackfillStarted))
+		&p.Failures, at(&p.RetryAt), &p.BackfillTotal, at(&p.BackfillStarted), &p.Dropped,
+		at(&p.ComparedAt), &p.FlagsEdge, at(&p.FlagsAt), &p.BackfillBytes, at(&p.BackfillEdge), &p.RateMails, &p.RateBytes)
 	return p, err
 }
 
@@ -58,11 +62,12 @@ func scanRun(r row) (v mailroom.SyncRun, err error) {
 }
 
 const quarantineColumns = `id, org_id, mailbox_id, mapping_id, raw_name, uid_validity, uid, raw_hash, size, reason,
-	attempts, retry_at, created_at`
+	attempts, retry_at, created_at, gone_at, dropped_at, dropped_by, dropped_reason, version`
 
 func scanQuarantine(r row) (v mailroom.Quarantine, err error) {
 	err = r.Scan(&v.ID, &v.OrgID, &v.MailboxID, &v.MappingID, &v.RawName, &v.UIDValidity, &v.UID, &v.RawHash, &v.Size,
-		asJSON(&v.Reason), &v.Attempts, at(&v.RetryAt), at(&v.CreatedAt))
+		asJSON(&v.Reason), &v.Attempts, at(&v.RetryAt), at(&v.CreatedAt), at(&v.GoneAt), at(&v.DroppedAt), &v.DroppedBy,
+		&v.DroppedReason, &v.Version)
 	return v, err
 }
 

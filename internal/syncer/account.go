@@ -5,24 +5,28 @@ import (
 )
 
 // account is where every message of one generation of a folder stands. It is a
-// value: what happens to it makes a new one. The four parts are disjoint and
+// value: what happens to it makes a new one. The five parts are disjoint and
 // together they are what is on the server.
 type account struct {
 	server      mailroom.UIDSet // as last listed, minus what is proved gone
 	placed      mailroom.UIDSet
 	quarantined mailroom.UIDSet
-	skipped     mailroom.UIDSet
+	dropped     mailroom.UIDSet // a person gave them up
+	skipped     mailroom.UIDSet // older than the date limit
 	backlog     mailroom.UIDSet
 }
 
 // newAccount puts together what the store kept. Filed beats quarantined beats
-// backlog beats skipped: rows are the truth, the sets of the progress row are
-// only what rows cannot say.
-func newAccount(placed, quarantined, skipped, backlog mailroom.UIDSet) account {
-	a := account{placed: placed, quarantined: quarantined.Minus(placed)}
-	a.backlog = backlog.Minus(a.placed).Minus(a.quarantined)
-	a.skipped = skipped.Minus(a.placed).Minus(a.quarantined).Minus(a.backlog)
-	a.server = a.placed.Union(a.quarantined).Union(a.backlog).Union(a.skipped)
+// dropped beats backlog beats skipped: rows are the truth, the sets of the
+// progress row are only what rows cannot say.
+func newAccount(held mailroom.Held, skipped, backlog mailroom.UIDSet) account {
+	a := account{placed: held.Placed, quarantined: held.Quarantined.Minus(held.Placed)}
+	rows := a.placed.Union(a.quarantined)
+	a.dropped = held.Dropped.Minus(rows)
+	rows = rows.Union(a.dropped)
+	a.backlog = backlog.Minus(rows)
+	a.skipped = skipped.Minus(rows).Minus(a.backlog)
+	a.server = rows.Union(a.backlog).Union(a.skipped)
 	return a
 }
 
@@ -46,6 +50,7 @@ func (a account) filed(placed, quarantined mailroom.UIDSet) account {
 	a.quarantined = a.quarantined.Union(quarantined).Minus(placed)
 	a.backlog = a.backlog.Minus(placed).Minus(quarantined)
 	a.skipped = a.skipped.Minus(placed).Minus(quarantined)
+	a.dropped = a.dropped.Minus(placed).Minus(quarantined)
 	return a
 }
 
@@ -58,6 +63,7 @@ func (a account) without(gone mailroom.UIDSet) account {
 		server:      a.server.Minus(gone),
 		placed:      a.placed.Minus(gone),
 		quarantined: a.quarantined.Minus(gone),
+		dropped:     a.dropped.Minus(gone),
 		skipped:     a.skipped.Minus(gone),
 		backlog:     a.backlog.Minus(gone),
 	}
@@ -75,7 +81,7 @@ func (a account) limited(within mailroom.UIDSet) account {
 // held is how many messages the account knows of.
 func (a account) held() int64 { return a.server.Len() }
 
-// balanced reports whether on server = stored + skipped + quarantined + backlog.
+// balanced reports whether on server = stored + skipped + dropped + quarantined + backlog.
 func (a account) balanced() bool {
-	return a.held() == a.placed.Len()+a.skipped.Len()+a.quarantined.Len()+a.backlog.Len()
+	return a.held() == a.placed.Len()+a.skipped.Len()+a.dropped.Len()+a.quarantined.Len()+a.backlog.Len()
 }

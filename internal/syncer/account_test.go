@@ -26,7 +26,7 @@ func TestAccountOfContradictingRows(t *testing.T) {
 		return v
 	}
 	// A crash between two transactions leaves the progress row behind the others.
-	a := newAccount(set("1:10"), set("10:12"), set("8:20"), set("5:15,30"))
+	a := newAccount(mailroom.Held{Placed: set("1:10"), Quarantined: set("10:12")}, set("8:20"), set("5:15,30"))
 	whole(t, a)
 	if a.placed.String() != "1:10" || a.quarantined.String() != "11:12" || a.backlog.String() != "13:15,30" || a.skipped.String() != "16:20" {
 		t.Errorf("%+v", a)

@@ -144,17 +144,17 @@ func (s *session) load(ctx context.Context, l *ledger, uidValidity uint32) error
 	if loaded || have == 0 {
 		return nil
 	}
-	placed, quarantined, err := s.k.Store.HeldUIDs(ctx, l.mapping.MailboxID, l.mapping.RawName, have)
+	held, err := s.k.Store.HeldUIDs(ctx, l.mapping.MailboxID, l.mapping.RawName, have)
 	if err != nil {
 		return storeErr(err)
 	}
 	var tried map[uint32]mailroom.Quarantine
-	if !quarantined.Empty() {
+	if !held.Quarantined.Empty() {
 		if tried, err = s.k.Store.QuarantineOf(ctx, l.mapping.ID); err != nil {
 			return storeErr(err)
 		}
 	}
-	l.load(placed, quarantined, tried)
+	l.load(held, tried)
 	return nil
 }
 
@@ -166,17 +166,17 @@ func (s *session) begin(ctx context.Context, l *ledger, st mailroom.FolderStatus
 	old, had := l.generation(), l.account()
 	if old != 0 && old != st.UIDValidity {
 		s.log.Info("folder was renumbered", "mapping", m.ID, "from", old, "to", st.UIDValidity)
-		if err := s.markGone(ctx, l, old, had.placed.Union(had.quarantined)); err != nil {
+		if err := s.markGone(ctx, l, old, had.placed.Union(had.quarantined).Union(had.dropped)); err != nil {
 			l.write.Unlock()
 			return err
 		}
 	}
-	placed, quarantined, err := s.k.Store.HeldUIDs(ctx, m.MailboxID, m.RawName, st.UIDValidity)
+	held, err := s.k.Store.HeldUIDs(ctx, m.MailboxID, m.RawName, st.UIDValidity)
 	if err != nil {
 		l.write.Unlock()
 		return storeErr(err)
 	}
-	l.begin(mailroom.Cursor{UIDValidity: st.UIDValidity, UIDNext: 1, HighestModSeq: st.HighestModSeq}, placed, quarantined)
+	l.begin(mailroom.Cursor{UIDValidity: st.UIDValidity, UIDNext: 1, HighestModSeq: st.HighestModSeq}, held)
 	l.write.Unlock()
 	if err := s.save(ctx, l); err != nil {
 		return err

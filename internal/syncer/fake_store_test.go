@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,11 +199,11 @@ func (s *fakeStore) held(raw string, validity uint32) (placed, quarantined mailr
 	return mailroom.UIDs(ps...), mailroom.UIDs(qs...)
 }
 
-func (s *fakeStore) HeldUIDs(_ context.Context, _, raw string, validity uint32) (placed, quarantined mailroom.UIDSet, err error) {
+func (s *fakeStore) HeldUIDs(_ context.Context, _, raw string, validity uint32) (h mailroom.Held, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	placed, quarantined = s.held(raw, validity)
-	return placed, quarantined, s.down
+	h.Placed, h.Quarantined = s.held(raw, validity)
+	return h, s.down
 }
 
 func (s *fakeStore) KnownBlobs(_ context.Context, _ string, hashes []string) (map[string]bool, error) {
@@ -382,16 +383,17 @@ func (s *fakeStore) MarkGone(_ context.Context, c mailroom.Claim, mappingID stri
 	return nil
 }
 
-func (s *fakeStore) DueQuarantine(_ context.Context, mappingID string, now time.Time) (mailroom.UIDSet, error) {
+func (s *fakeStore) DueQuarantine(_ context.Context, mappingID string, now time.Time, limit int) ([]mailroom.Quarantine, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var us []uint32
-	for at, q := range s.quarantine {
+	var due []mailroom.Quarantine
+	for _, q := range s.quarantine {
 		if q.MappingID == mappingID && !now.Before(q.RetryAt) {
-			us = append(us, at.uid)
+			due = append(due, q)
 		}
 	}
-	return mailroom.UIDs(us...), s.down
+	slices.SortFunc(due, func(a, b mailroom.Quarantine) int { return cmp.Compare(b.UID, a.UID) })
+	return due[:min(limit, len(due))], s.down
 }
 
 func (s *fakeStore) QuarantineOf(_ context.Context, mappingID string) (map[uint32]mailroom.Quarantine, error) {

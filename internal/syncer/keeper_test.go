@@ -81,7 +81,7 @@ func (m *manyStore) LoadWork(ctx context.Context, c mailroom.Claim) (mailroom.Wo
 	return m.all[c.MailboxID].LoadWork(ctx, c)
 }
 
-func (m *manyStore) HeldUIDs(ctx context.Context, mailbox, raw string, v uint32) (a, b mailroom.UIDSet, err error) {
+func (m *manyStore) HeldUIDs(ctx context.Context, mailbox, raw string, v uint32) (mailroom.Held, error) {
 	return m.all[mailbox].HeldUIDs(ctx, mailbox, raw, v)
 }
 

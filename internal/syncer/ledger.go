@@ -56,10 +56,10 @@ func newLedger(m mailroom.Mapping, p mailroom.Progress, t *Tuning, now time.Time
 }
 
 // load sets the account from what the store kept.
-func (l *ledger) load(placed, quarantined mailroom.UIDSet, tried map[uint32]mailroom.Quarantine) {
+func (l *ledger) load(held mailroom.Held, tried map[uint32]mailroom.Quarantine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.acc = newAccount(placed, quarantined, l.p.Skipped, l.p.Backlog)
+	l.acc = newAccount(held, l.p.Skipped, l.p.Backlog)
 	l.loaded = true
 	for uid, q := range tried {
 		l.attempts[uid] = q.Attempts
@@ -71,12 +71,12 @@ func (l *ledger) load(placed, quarantined mailroom.UIDSet, tried map[uint32]mail
 }
 
 // begin starts a generation of the folder.
-func (l *ledger) begin(c mailroom.Cursor, placed, quarantined mailroom.UIDSet) {
+func (l *ledger) begin(c mailroom.Cursor, held mailroom.Held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.p.Cursor = c
 	l.p.BackfillTotal, l.p.BackfillStarted = 0, time.Time{}
-	l.acc = newAccount(placed, quarantined, mailroom.UIDSet{}, mailroom.UIDSet{})
+	l.acc = newAccount(held, mailroom.UIDSet{}, mailroom.UIDSet{})
 	l.live, l.strays, l.flags = mailroom.UIDSet{}, mailroom.UIDSet{}, nil
 	l.attempts = map[uint32]int{}
 	l.loaded, l.listing, l.dirty, l.limited = true, true, true, true
@@ -192,7 +192,7 @@ func (l *ledger) row(a account) mailroom.Progress {
 	p := l.p
 	if l.loaded { // else what the store has is all there is
 		p.Backlog, p.Skipped = a.backlog, a.skipped
-		p.OnServer, p.Stored, p.Quarantined = a.held(), a.placed.Len(), a.quarantined.Len()
+		p.OnServer, p.Stored, p.Quarantined, p.Dropped = a.held(), a.placed.Len(), a.quarantined.Len(), a.dropped.Len()
 	}
 	switch {
 	case l.listing:

@@ -10,7 +10,7 @@ import (
 func testLedger() *ledger {
 	t := Tuning{}.withDefaults()
 	l := newLedger(mailroom.Mapping{ID: "map_1"}, mailroom.Progress{}, &t, time.Unix(1, 0), 0)
-	l.begin(mailroom.Cursor{UIDValidity: 7, UIDNext: 1}, mailroom.UIDSet{}, mailroom.UIDSet{})
+	l.begin(mailroom.Cursor{UIDValidity: 7, UIDNext: 1}, mailroom.Held{})
 	return l
 }
 

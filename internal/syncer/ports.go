@@ -74,9 +74,9 @@ type Ledger interface {
 	LoadWork(ctx context.Context, c mailroom.Claim) (mailroom.Work, error)
 	// SaveFolders replaces the list of folders; those not in it are marked gone.
 	SaveFolders(ctx context.Context, mailboxID string, folders []mailroom.Folder, now time.Time) error
-	// HeldUIDs are the UIDs of one generation of a folder that are filed and still
-	// on the server, and those in quarantine.
-	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (placed, quarantined mailroom.UIDSet, err error)
+	// HeldUIDs are the UIDs of one generation of a folder that are filed, in
+	// quarantine or dropped, and still on the server.
+	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (mailroom.Held, error)
 	// KnownBlobs says which raw mails the organization has already.
 	KnownBlobs(ctx context.Context, orgID string, hashes []string) (map[string]bool, error)
 	SaveProgress(ctx context.Context, c mailroom.Claim, p mailroom.Progress) error
@@ -85,7 +85,9 @@ type Ledger interface {
 	// MarkGone notes that UIDs, filed or in quarantine, are no longer on the
 	// server. Nothing is removed from the OTYS mailbox.
 	MarkGone(ctx context.Context, c mailroom.Claim, mappingID string, uidValidity uint32, gone mailroom.UIDSet) error
-	DueQuarantine(ctx context.Context, mappingID string, now time.Time) (mailroom.UIDSet, error)
+	// DueQuarantine are up to limit mails whose time has come, the newest first;
+	// also those that have left the server of which the raw copy is kept.
+	DueQuarantine(ctx context.Context, mappingID string, now time.Time, limit int) ([]mailroom.Quarantine, error)
 	// QuarantineOf are the rows by UID: how often each was tried decides when it is
 	// tried again.
 	QuarantineOf(ctx context.Context, mappingID string) (map[uint32]mailroom.Quarantine, error)

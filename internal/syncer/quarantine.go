@@ -28,11 +28,15 @@ func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) 
 		return nil
 	}
 	l.dueAt = now
-	due, err := s.k.Store.DueQuarantine(ctx, l.mapping.ID, now)
+	due, err := s.k.Store.DueQuarantine(ctx, l.mapping.ID, now, most)
 	if err != nil {
 		return storeErr(err)
 	}
-	for uid := range due.Intersect(held).Newest(most).Descending {
+	for _, q := range due {
+		uid := q.UID
+		if !held.Contains(uid) || !q.GoneAt.IsZero() {
+			continue
+		}
 		err := s.readAll(ctx, s.conn, l, mailroom.UIDs(uid), s.k.liveLane(), run)
 		if err != nil && broken(err) && ctx.Err() == nil {
 			if err := s.fileSilent(ctx, l, l.generation(), mailroom.UIDs(uid), keyBreaks, run); err != nil {

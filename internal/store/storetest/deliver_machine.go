@@ -58,12 +58,12 @@ func testDeliver(t *testing.T, w World) {
 	if p.Stored != 1 || p.Backlog.String() != "9" || p.Cursor.UIDValidity != UIDValidity {
 		t.Errorf("progress: %+v", p)
 	}
-	placed, quarantined, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
-	if err != nil || placed.String() != "10" || !quarantined.Empty() {
-		t.Errorf("held: %s, %s, %v", placed, quarantined, err)
+	held, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
+	if err != nil || held.Placed.String() != "10" || !held.Quarantined.Empty() {
+		t.Errorf("held: %+v, %v", held, err)
 	}
-	if placed, _, _ := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity+1); !placed.Empty() {
-		t.Errorf("held in another generation: %s", placed)
+	if held, _ := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity+1); !held.Placed.Empty() {
+		t.Errorf("held in another generation: %s", held.Placed)
 	}
 }
 
@@ -82,9 +82,9 @@ func testDeliverMany(t *testing.T, w World) {
 		t.Fatalf("%d of %d delivered", v, n)
 	}
 	w.counts(t, w.Inbox.OTYSFolderID, n, n)
-	placed, _, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
-	if err != nil || placed.String() != fmt.Sprintf("1:%d", n) {
-		t.Errorf("held %s, %v", placed, err)
+	held, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
+	if err != nil || held.Placed.String() != fmt.Sprintf("1:%d", n) {
+		t.Errorf("held %s, %v", held.Placed, err)
 	}
 	for table, want := range map[string]int{"messages": n, "message_addresses": n, "blobs": n} {
 		if v := w.Count(t, table+` WHERE org_id = $1`, w.OrgID); v != want {
@@ -325,11 +325,17 @@ func testDeliverQuarantine(t *testing.T, w World) {
 	if n := got(s.Deliver(ctx, c, b)); n != 1 {
 		t.Errorf("%d delivered", n)
 	}
-	placed, quarantined, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
-	if err != nil || placed.String() != "1" || quarantined.String() != "2:3" {
-		t.Errorf("held %s, %s, %v", placed, quarantined, err)
+	held, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
+	if err != nil || held.Placed.String() != "1" || held.Quarantined.String() != "2:3" {
+		t.Errorf("held %+v, %v", held, err)
 	}
-	due := func(at time.Time) string { return got(s.DueQuarantine(ctx, w.Inbox.ID, at)).String() }
+	due := func(at time.Time) string {
+		var uids []uint32
+		for _, q := range got(s.DueQuarantine(ctx, w.Inbox.ID, at, 10)) {
+			uids = append(uids, q.UID)
+		}
+		return mailroom.UIDs(uids...).String()
+	}
 	if due(now.Add(-1)) != "" || due(now) != "3" || due(now.Add(time.Hour)) != "2:3" {
 		t.Errorf("due: %s, %s, %s", due(now.Add(-1)), due(now), due(now.Add(time.Hour)))
 	}

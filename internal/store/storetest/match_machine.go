@@ -188,9 +188,9 @@ func testMarkGone(t *testing.T, w World) {
 	got(s.Deliver(ctx, c, w.Batch(w.Inbox, mails...)))
 	held := func() string {
 		t.Helper()
-		placed, _, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
+		h, err := s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", UIDValidity)
 		must(t, err)
-		return placed.String()
+		return h.Placed.String()
 	}
 	must(t, s.MarkGone(ctx, c, w.Inbox.ID, UIDValidity, mailroom.UIDs(2, 3, 9)))
 	must(t, s.MarkGone(ctx, c, w.Inbox.ID, UIDValidity+1, mailroom.UIDs(1)))

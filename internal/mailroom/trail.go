@@ -1,0 +1,35 @@
+package mailroom
+
+import "time"
+
+// TrailQuery asks why a mail is, or is not, in OTYS. Text is a Message-ID, an
+// address, or words of a subject, as pasted.
+type TrailQuery struct {
+	OrgID, MailboxID string
+	UserID           string // whose OTYS mailbox
+	Text             string
+	Limit            int
+}
+
+// Trail is what became of one message of a mailbox.
+type Trail struct {
+	Message    Message // zero ID when nothing of it is stored
+	Places     []TrailPlace
+	People     []PersonLink
+	Waiting    []string // addresses that wait for a person's choice
+	Quarantine []Quarantine
+}
+
+// TrailPlace is one place of the mailbox where the message lies, or lay. Times
+// are zero where they are not known.
+type TrailPlace struct {
+	MappingID, RawName string
+	Folder             string // decoded
+	UIDValidity, UID   uint32
+	SeenAt, ReadAt     time.Time
+	ParsedAt, StoredAt time.Time
+	GoneAt             time.Time
+	OTYSFolder         string    // name; "" when it is in none
+	RemovedAt          time.Time // taken out of the OTYS folder because it left the IMAP folder
+	Flags              Flags
+}
