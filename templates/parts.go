@@ -87,6 +87,20 @@ func liveAttributes(id, url string, also []string) templ.Attributes {
 	return a
 }
 
+// askedToWait reports whether a problem is a provider's wish to be left alone,
+// with its name and the time.
+func askedToWait(p Page, pr *mailroom.Problem) bool {
+	return pr.Kind == mailroom.Throttled && pr.Until.After(p.Now) && pr.Args["provider"] != nil
+}
+
+// problemLine is ProblemText with the time that it says.
+func problemLine(p Page, pr *mailroom.Problem) string {
+	if askedToWait(p, pr) {
+		return p.Text("error.asked_to_wait", "provider", pr.Args["provider"], "time", p.At(pr.Until, p.Now))
+	}
+	return ProblemText(p.T, pr)
+}
+
 func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func noticeTone(k mailroom.Kind) string {

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -111,4 +113,30 @@ func TestDeadGrantIsShownWithItsWayOut(t *testing.T) {
 	}
 	b.get(activationPath).shows("dialog .notice", "mend this yourself").shows("dialog button", "Grant Permission")
 	b.get(mappingPath).shows("#progress", "Verzonden items")
+}
+
+// A pause that the provider wants is told by its name, with the time, wherever
+// the mailbox or one of its folders is shown.
+func TestProviderThatWantsAPauseIsNamed(t *testing.T) {
+	s := openSite(t)
+	s.clock = func() time.Time { return time.Date(2026, 11, 23, 13, 50, 0, 0, time.UTC) }
+	noor := s.addUser("Noor", "noor@werk.example", mailroom.Recruiter)
+	box := s.connected(noor)
+	const problem = `{"kind":"throttled","key":"imap.error.throttled","since":"2026-11-23T13:45:00Z","until":"2026-11-23T14:05:00Z"}`
+	const words = "Microsoft asked us to wait until 14:05."
+	told := func() {
+		t.Helper()
+		for path, who := range map[string]mailroom.User{mappingPath: noor, "/mail": noor, "/admin/sync": s.admin} {
+			a := s.as(who).get(path).wants(200).shows(".notice", words)
+			if text := a.text(".notice"); strings.Contains(text, "we keep trying") || strings.Contains(text, "Next attempt") {
+				t.Errorf("%s: %s", path, text)
+			}
+		}
+	}
+	sqlExec(t, s, `UPDATE mailboxes SET problem = $1 WHERE id = $2`, problem, box.ID)
+	told()
+	s.as(noor).get(integrationsPath).shows(".notice", words)
+	sqlExec(t, s, `UPDATE mailboxes SET problem = '' WHERE id = $1`, box.ID)
+	sqlExec(t, s, `UPDATE progress SET problem = $1 WHERE mailbox_id = $2`, problem, box.ID)
+	told()
 }

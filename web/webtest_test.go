@@ -182,7 +182,7 @@ func (s *site) connected(u mailroom.User) mailroom.Mailbox {
 
 // playedProviders are what the installation offers.
 var playedProviders = mailroom.Providers{
-	{ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook, ClientID: "id", AuthURL: "https://login.example/authorize", RevokePage: "https://account.example/apps"},
+	{ID: "microsoft", Name: "Outlook", Company: "Microsoft", Kind: mailroom.Outlook, ClientID: "id", AuthURL: "https://login.example/authorize", RevokePage: "https://account.example/apps"},
 	{ID: "campus", Name: "Campus mail", Kind: mailroom.Other, ClientID: "id", AuthURL: "https://campus.example/authorize"},
 }
 

@@ -1,6 +1,7 @@
 package mailroom
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -36,6 +37,8 @@ type Provider struct {
 	ID   string      `json:"id"`   // "microsoft"; part of its redirect URI, so never changed
 	Name string      `json:"name"` // as people call it: "Outlook"
 	Kind AccountKind `json:"kind"`
+	// Company runs it: "Microsoft"; Name where it is left out.
+	Company string `json:"company,omitempty"`
 
 	// Issuer as in ID tokens; "{tenantid}" in it is replaced by the token's tid
 	// (Microsoft's multi-tenant form, docs/providers.md 2.3).
@@ -70,6 +73,9 @@ type Provider struct {
 	// Loopback allows plain text and private addresses: the demo's and tests' world.
 	Loopback bool `json:"loopback,omitempty"`
 }
+
+// Operator is who runs the provider's servers.
+func (p Provider) Operator() string { return cmp.Or(p.Company, p.Name) }
 
 // Configured reports whether grants can be asked for at all.
 func (p Provider) Configured() bool { return p.ClientID != "" }

@@ -40,7 +40,7 @@ func (p *Portal) Integrations(ctx context.Context, u mailroom.User) (Integration
 		return v, err
 	}
 	v.State = mailroom.MailboxState(row.Mailbox, row.Ready(), statesOf(v.Mappings))
-	v.Mappings = under(row, v.Mappings)
+	v.Mappings = p.under(row, v.Mappings)
 	v.Next = nextSetting(row, len(v.Mappings))
 	return v, nil
 }

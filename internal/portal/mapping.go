@@ -31,7 +31,7 @@ func (p *Portal) MappingPage(ctx context.Context, u mailroom.User) (MappingPage,
 	if len(v.Rows) == 0 {
 		v.Suggested = suggest(v.Folders, v.OTYS)
 	}
-	v.Rows = under(row, v.Rows)
+	v.Rows = p.under(row, v.Rows)
 	return v, nil
 }
 
@@ -87,7 +87,11 @@ func mappingRow(r mailroom.MappingRow, now time.Time) MappingRow {
 // under lets the mailbox's own state speak for its mappings: what was checked a
 // moment before the grant died is not "up to date", and no end can be foretold
 // while a server wants to be left alone. What a person paused stays paused.
-func under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
+func (p *Portal) under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
+	p.sign(m.Mailbox, m.Mailbox.Problem)
+	for _, r := range rows {
+		p.sign(m.Mailbox, r.Progress.Problem)
+	}
 	var state mailroom.State
 	switch problem := m.Mailbox.Problem; {
 	case m.Mailbox.Paused:
@@ -113,6 +117,24 @@ func under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
 		}
 	}
 	return rows
+}
+
+// sign says in a problem whose server it is about: "Microsoft asked us to wait".
+func (p *Portal) sign(m mailroom.Mailbox, pr *mailroom.Problem) {
+	if pr == nil {
+		return
+	}
+	name := m.IMAP.Host
+	if pv, ok := p.d.Providers.ByID(m.ProviderID); ok {
+		name = pv.Operator()
+	}
+	if _, said := pr.Args["provider"]; said || name == "" {
+		return
+	}
+	if pr.Args == nil {
+		pr.Args = map[string]any{}
+	}
+	pr.Args["provider"] = name
 }
 
 func statesOf(rows []MappingRow) []mailroom.State {

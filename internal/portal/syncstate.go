@@ -63,7 +63,7 @@ func (p *Portal) syncStateRow(m mailroom.MailboxRow, rows []MappingRow) SyncStat
 	if row.Problem == nil {
 		row.Problem = worstProblem(rows)
 	}
-	row.Mappings = under(m, rows)
+	row.Mappings = p.under(m, rows)
 	return row
 }
 
