@@ -100,7 +100,7 @@ func (b *bulkLane) turn(ctx context.Context) (l *ledger, at time.Time) {
 		if !l.take(1, now).Empty() {
 			return l, time.Time{}
 		}
-		if again := l.bulkAgain(); !again.IsZero() && (at.IsZero() || again.Before(at)) {
+		if again := l.bulkAgain(now); !again.IsZero() && (at.IsZero() || again.Before(at)) {
 			at = again
 		}
 		if r := b.runs[l]; r != nil && l.account().backlog.Empty() {
@@ -142,7 +142,7 @@ func (b *bulkLane) part(ctx context.Context, l *ledger) error {
 			return err
 		}
 		if st.UIDValidity != l.generation() {
-			l.rest(s.now().Add(s.k.BusyPoll)) // the control connection sees to it
+			l.rest(s.now(), s.k.BusyPoll) // the control connection sees to it
 			return nil
 		}
 		b.selected = l.mapping.RawName
@@ -167,7 +167,7 @@ func (b *bulkLane) run(l *ledger) *runLog {
 // nothing became of it.
 func (s *session) restIfStuck(l *ledger, set mailroom.UIDSet) {
 	if l.account().backlog.Intersect(set).Len() == set.Len() {
-		l.rest(s.now().Add(s.k.BusyPoll))
+		l.rest(s.now(), s.k.BusyPoll)
 	}
 }
 
@@ -204,7 +204,7 @@ func (b *bulkLane) fault(l *ledger, err error) {
 	b.hangUp()
 	failures, _ := l.fault(nil, nil, b.s.now())
 	b.s.log.Info("bulk connection ended", "mapping", l.mapping.ID, "failures", failures, cause(err))
-	l.rest(b.s.now().Add(backoff(mailroom.Unavailable, failures, b.s.k.Jitter())))
+	l.rest(b.s.now(), backoff(mailroom.Unavailable, failures, b.s.k.Jitter()))
 }
 
 // readPart reads a little of the backlog on the control connection, for a

@@ -30,8 +30,11 @@ func backoff(kind mailroom.Kind, failures int, jitter float64) time.Duration {
 // parkFor is how long a folder is left alone after the failures-th failure in a
 // row, while the others go on.
 func parkFor(failures int, jitter float64) time.Duration {
-	return spread(double(time.Minute, 6*time.Hour, failures), jitter)
+	return spread(parkMost(failures), jitter)
 }
+
+// parkMost is the longest that parkFor may say.
+func parkMost(failures int) time.Duration { return double(time.Minute, 6*time.Hour, failures) }
 
 // retryQuarantine is how long a mail stays in quarantine before it is tried
 // again, after attempts attempts.

@@ -16,10 +16,10 @@ func (l *ledger) compareDue(st mailroom.FolderStatus, now time.Time) bool {
 	if held != int64(st.Messages) || !l.strays.Empty() {
 		l.compareSoon = true
 	}
-	if !now.Before(l.compareAt) || l.compareSoon && l.comparedAt.IsZero() {
+	if l.compareRest.over(now) {
 		return true
 	}
-	return l.compareSoon && now.Sub(l.comparedAt) >= l.tuning.CompareAgain
+	return l.compareSoon && passed(l.comparedAt, now, l.tuning.CompareAgain)
 }
 
 // compare sets the ledger against everything the folder lists. What is missing
@@ -31,7 +31,7 @@ func (s *session) compare(ctx context.Context, conn Conn, l *ledger) error {
 	l.mu.Lock()
 	known, strays := l.acc.server, l.strays
 	l.comparedAt, l.compareSoon = now, false
-	l.compareAt = now.Add(l.tuning.CompareEvery)
+	l.compareRest = pause{now, l.tuning.CompareEvery}
 	l.mu.Unlock()
 
 	st, err := s.examine(ctx, conn, l)

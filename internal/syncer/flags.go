@@ -34,7 +34,7 @@ func (s *session) followFlags(ctx context.Context, l *ledger, st mailroom.Folder
 		return s.flagsChanged(ctx, l, placed, st.HighestModSeq)
 	}
 	now := s.now()
-	if now.Sub(l.flagsAt) < s.k.FlagsEvery && s.noticed == nil {
+	if !passed(l.flagsAt, now, s.k.FlagsEvery) && s.noticed == nil {
 		return nil
 	}
 	l.flagsAt = now

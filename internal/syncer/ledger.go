@@ -22,24 +22,24 @@ type ledger struct {
 	mapping mailroom.Mapping // never changes: a changed mapping gets a new ledger
 	tuning  *Tuning
 
-	mu        sync.Mutex
-	p         mailroom.Progress // but for its sets and counts, which are acc's
-	acc       account
-	loaded    bool // acc is from the store
-	listing   bool
-	live      mailroom.UIDSet // part of the backlog that the live lane reads
-	strays    mailroom.UIDSet // filed after they had left the server
-	attempts  map[uint32]int  // at the mails in quarantine
-	run       *runLog         // the reading under way, one for both lanes
-	dirty     bool            // more has changed than the time of the last check
-	savedAt   time.Time
-	bulkAfter time.Time // the bulk lane leaves it alone until then
+	mu       sync.Mutex
+	p        mailroom.Progress // but for its sets and counts, which are acc's
+	acc      account
+	loaded   bool // acc is from the store
+	listing  bool
+	live     mailroom.UIDSet // part of the backlog that the live lane reads
+	strays   mailroom.UIDSet // filed after they had left the server
+	attempts map[uint32]int  // at the mails in quarantine
+	run      *runLog         // the reading under way, one for both lanes
+	dirty    bool            // more has changed than the time of the last check
+	savedAt  time.Time
+	bulkRest pause // the bulk lane leaves it alone
 
 	shorts      int            // comparisons in a row that listed less than was counted
 	shortage    map[string]any // the last one's numbers
 	compareSoon bool           // something differs
 	comparedAt  time.Time      // zero for never in this session
-	compareAt   time.Time      // the next though nothing seems to differ
+	compareRest pause          // until the next though nothing seems to differ
 	limited     bool           // the date limit was applied in this session
 	flagsAt     time.Time
 	flags       []flagged
@@ -51,7 +51,7 @@ func newLedger(m mailroom.Mapping, p mailroom.Progress, t *Tuning, now time.Time
 	return &ledger{
 		mapping: m, tuning: t, p: p, attempts: map[uint32]int{}, savedAt: p.CheckedAt,
 		// Spread, so that a node that starts does not compare everything at once.
-		compareAt: now.Add(t.CompareEvery/2 + time.Duration(jitter*float64(t.CompareEvery/2))),
+		compareRest: pause{now, t.CompareEvery/2 + time.Duration(jitter*float64(t.CompareEvery/2))},
 	}
 }
 
@@ -166,7 +166,7 @@ func (l *ledger) filed(placed, quarantined mailroom.UIDSet, now time.Time) {
 		delete(l.attempts, u)
 	}
 	l.p.Failures = 0
-	l.bulkAfter = time.Time{}
+	l.bulkRest = pause{}
 	l.settle()
 	l.savedAt = now
 }
@@ -223,7 +223,7 @@ func (l *ledger) saved(ok bool, now time.Time) {
 func (l *ledger) saveDue(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.dirty || now.Sub(l.savedAt) >= l.tuning.SaveEvery
+	return l.dirty || passed(l.savedAt, now, l.tuning.SaveEvery)
 }
 
 // proved notes that a check has shown that no unknown UID is there, unless the
@@ -276,30 +276,39 @@ func (l *ledger) fault(problem *mailroom.Problem, park func(failures int) time.D
 func (l *ledger) take(n int64, now time.Time) mailroom.UIDSet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.loaded || l.listing || l.p.Problem != nil && now.Before(l.p.RetryAt) || now.Before(l.bulkAfter) {
+	if !l.loaded || l.listing || !l.readableAt(now).IsZero() {
 		return mailroom.UIDSet{}
 	}
 	return l.acc.backlog.Minus(l.live).Newest(slice(n, l.p.Failures))
 }
 
-// bulkAgain is when the bulk lane may take more, zero when there is nothing for it.
-func (l *ledger) bulkAgain() time.Time {
+// bulkAgain is when the bulk lane may take more, zero when it may now or there is
+// nothing for it.
+func (l *ledger) bulkAgain(now time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.loaded || l.listing || l.acc.backlog.Minus(l.live).Empty() {
 		return time.Time{}
 	}
-	if l.p.Problem != nil && l.p.RetryAt.After(l.bulkAfter) {
-		return l.p.RetryAt
-	}
-	return l.bulkAfter
+	return l.readableAt(now)
 }
 
-// rest keeps the bulk lane away until at.
-func (l *ledger) rest(at time.Time) {
+// readableAt is when the backlog may be read again, zero for now. mu is held.
+func (l *ledger) readableAt(now time.Time) (at time.Time) {
+	if l.parkedNow(now) {
+		at = l.p.RetryAt
+	}
+	if end := l.bulkRest.end(); !l.bulkRest.over(now) && end.After(at) {
+		at = end
+	}
+	return at
+}
+
+// rest keeps the bulk lane away for a while.
+func (l *ledger) rest(now time.Time, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.bulkAfter = at
+	l.bulkRest = pause{now, d}
 }
 
 // takeLive is what the live lane reads next. It is tried once: what then is
@@ -351,7 +360,12 @@ func (l *ledger) generation() uint32 {
 func (l *ledger) parked(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.p.Problem != nil && now.Before(l.p.RetryAt)
+	return l.parkedNow(now)
+}
+
+// parkedNow is parked while mu is held.
+func (l *ledger) parkedNow(now time.Time) bool {
+	return l.p.Problem != nil && !due(l.p.RetryAt, now, parkMost(l.p.Failures))
 }
 
 // attempt counts one more try of a mail that goes into quarantine.

@@ -24,7 +24,7 @@ func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) 
 	const most = 20 // at a time: they must not hold up new mail
 	now := s.now()
 	held := l.account().quarantined
-	if held.Empty() || !s.manual && now.Sub(l.dueAt) < s.k.Poll {
+	if held.Empty() || !s.manual && !passed(l.dueAt, now, s.k.Poll) {
 		return nil
 	}
 	l.dueAt = now

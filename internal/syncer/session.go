@@ -344,13 +344,13 @@ func (s *session) quiet(l *ledger, st mailroom.FolderStatus) bool {
 	if !loaded || trouble || l.next(st) != mailroom.StepNothing || l.compareDue(st, now) {
 		return false
 	}
-	if quarantined && now.Sub(l.dueAt) >= 5*s.k.Poll {
+	if quarantined && passed(l.dueAt, now, 5*s.k.Poll) {
 		return false
 	}
 	if s.conn.CanCondStore() {
 		return st.HighestModSeq <= modseq
 	}
-	return !placed || now.Sub(l.flagsAt) < s.k.FlagsEvery
+	return !placed || !passed(l.flagsAt, now, s.k.FlagsEvery)
 }
 
 // save writes the progress row.

@@ -40,7 +40,7 @@ func (s *session) wait(ctx context.Context) error {
 		until = minTime(until, s.now().Add(s.calm))
 	}
 	for _, l := range s.ledgers { // a backlog that was left alone for a while
-		if at := l.bulkAgain(); s.shared && !at.IsZero() {
+		if at := l.bulkAgain(s.now()); s.shared && !at.IsZero() {
 			until = minTime(until, at)
 		}
 	}
