@@ -59,7 +59,7 @@ func Parse(raw []byte) (mailroom.Message, error) {
 
 // readHeader fills the fields that come from the mail's own header block.
 func readHeader(m *mailroom.Message, h header) {
-	m.MessageID = messageID(h.get("Message-Id"))
+	m.MessageID = mailroom.CleanMessageID(h.get("Message-Id"))
 	m.Subject = oneLine(decodeWords(h.get("Subject")))
 	m.From = addresses(h.all("From"))
 	if len(m.From) == 0 {
@@ -70,9 +70,9 @@ func readHeader(m *mailroom.Message, h header) {
 	m.Bcc = addresses(h.all("Bcc"))
 	m.ReplyTo = addresses(h.all("Reply-To"))
 	m.Date = parseDate(h.get("Date"))
-	m.InReplyTo = messageID(h.get("In-Reply-To"))
+	m.InReplyTo = mailroom.CleanMessageID(h.get("In-Reply-To"))
 	for _, f := range strings.Fields(h.get("References")) {
-		if id := messageID(f); id != "" && len(m.References) < 100 {
+		if id := mailroom.CleanMessageID(f); id != "" && len(m.References) < 100 {
 			m.References = append(m.References, id)
 		}
 	}

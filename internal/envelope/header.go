@@ -173,20 +173,6 @@ func oneLine(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// messageID strips the brackets; of several ids the first counts.
-func messageID(s string) string {
-	if i := strings.IndexByte(s, '<'); i >= 0 {
-		if j := strings.IndexByte(s[i:], '>'); j > 0 {
-			return strings.TrimSpace(s[i+1 : i+j])
-		}
-	}
-	id, _, _ := strings.Cut(strings.TrimSpace(strings.Trim(strings.TrimSpace(s), "<>")), " ")
-	if len(id) > 998 {
-		id = id[:998]
-	}
-	return id
-}
-
 // addresses reads address lists; a list that breaks the grammar still gives
 // every addr-spec that can be seen in it.
 func addresses(values []string) []mailroom.Address {

@@ -58,6 +58,8 @@ type Conn struct {
 	exists  uint32 // messages in it as of the EXAMINE
 	// news says that the server told of a change since the last EXAMINE or IDLE.
 	news bool
+	// resync says that the server confirmed ENABLE QRESYNC and has not refused it since.
+	resync bool
 }
 
 // buffers recycles bulk read buffers over all connections of the process.
@@ -197,6 +199,16 @@ func (c *Conn) introduce(ctx context.Context) error {
 	}
 	if c.wire.Has("ID") {
 		defer c.wire.ID("name", "Mailroom", "vendor", "Mailroom").Wait(ctx) // its answer decides nothing
+	}
+	// Only QRESYNC: IMAP4rev2 changes what other commands answer. A server that
+	// takes the command without confirming, as iCloud does, is not believed: its
+	// VANISHED is known to be wrong.
+	if c.wire.Has("QRESYNC") && c.wire.Has("ENABLE") {
+		enable := c.wire.Enable("QRESYNC")
+		defer func() {
+			_, err := enable.Wait(ctx)
+			c.resync = err == nil && c.wire.Enabled("QRESYNC")
+		}()
 	}
 	if c.wire.Has("NAMESPACE") {
 		_, err := c.wire.Namespace().Wait(ctx)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -184,11 +183,8 @@ func (r *fetching) done(m *imapwire.Message) error {
 		return nil
 	}
 	mail := mailroom.FetchedMail{
-		UID: m.UID, Flags: flags(m.Flags), InternalDate: m.InternalDate, ModSeq: m.ModSeq, ObjectID: m.EmailID,
+		UID: m.UID, Flags: flags(m.Flags), InternalDate: m.InternalDate, ModSeq: m.ModSeq, ObjectID: objectID(m),
 		Release: func() {},
-	}
-	if m.Has&imapwire.HasGmailID != 0 {
-		mail.ObjectID = strconv.FormatUint(m.GmailID, 10)
 	}
 	if !r.has {
 		// Changed flags of any message may be put in at any time; only an answer

@@ -156,7 +156,7 @@ func (c *Conn) Statuses(ctx context.Context, rawNames []string) (map[string]mail
 		}
 		fs := mailroom.FolderStatus{
 			Messages: st.Messages, UIDValidity: st.UIDValidity, UIDNext: st.UIDNext,
-			HighestModSeq: st.HighestModSeq, Unseen: -1,
+			HighestModSeq: st.HighestModSeq, Unseen: -1, ObjectID: st.MailboxID,
 		}
 		if st.Has&imapwire.StatusUnseen != 0 {
 			fs.Unseen = int64(st.Unseen)
@@ -174,9 +174,13 @@ func (c *Conn) Examine(ctx context.Context, rawName string) (mailroom.FolderStat
 	if err != nil {
 		return mailroom.FolderStatus{}, c.folderError(err)
 	}
+	return c.opened(rawName, box), nil
+}
+
+func (c *Conn) opened(rawName string, box imapwire.Mailbox) mailroom.FolderStatus {
 	c.open, c.exists = rawName, box.Exists
 	return mailroom.FolderStatus{
 		Messages: box.Exists, UIDValidity: box.UIDValidity, UIDNext: box.UIDNext,
-		HighestModSeq: box.HighestModSeq, Unseen: -1,
-	}, nil
+		HighestModSeq: box.HighestModSeq, Unseen: -1, ObjectID: box.MailboxID,
+	}
 }

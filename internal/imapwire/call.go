@@ -33,6 +33,7 @@ type command struct {
 	// Where its data goes; nil if it takes none of that kind.
 	fetch    *FetchHandler
 	examined *Mailbox
+	closed   func() // of examined
 	listed   *listing
 	status   *Status
 	search   *SearchResult

@@ -14,6 +14,10 @@ type ExamineOptions struct {
 	// removed UIDs to Changes.Vanished.
 	QResync *QResync
 	Changes FetchHandler
+	// Closed is called when the server says that the mailbox that was open before
+	// is closed only now (RFC 7162 section 3.2.11): what Changes got until then
+	// was about that one.
+	Closed func()
 }
 
 // QResync is what we knew of the mailbox.
@@ -57,6 +61,7 @@ func (c *Client) Examine(name string, o ExamineOptions) *Call[Mailbox] {
 	}
 	cmd, err := b.end()
 	cmd.examined = &Mailbox{Name: name}
+	cmd.closed = o.Closed
 	if o.QResync != nil {
 		h := o.Changes
 		cmd.fetch = &h
@@ -116,7 +121,9 @@ func (m *Mailbox) code(n Notice) bool {
 		m.MailboxID = strings.Trim(n.CodeArgs, "() ")
 	case "READ-ONLY":
 		m.ReadOnly = true
-	case "READ-WRITE", "UNSEEN", "CLOSED":
+	case "CLOSED":
+		*m = Mailbox{Name: m.Name}
+	case "READ-WRITE", "UNSEEN":
 	default:
 		return false
 	}

@@ -205,6 +205,9 @@ func (c *Client) said(n Notice) {
 		return
 	}
 	if cmd := c.taker(func(cmd *command) bool { return cmd.examined != nil }); cmd != nil && cmd.examined.code(n) {
+		if n.Code == "CLOSED" && cmd.closed != nil {
+			cmd.closed()
+		}
 		return
 	}
 	c.event(Event{Kind: EventNotice, Notice: n})

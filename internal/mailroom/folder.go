@@ -59,4 +59,5 @@ type FolderStatus struct {
 	UIDNext       uint32 // 0 when the server does not say
 	HighestModSeq uint64 // 0 without CONDSTORE, or NOMODSEQ (RFC 7162 §3.1.2.2)
 	Unseen        int64  // -1 when unknown
+	ObjectID      string // RFC 8474 MAILBOXID, "" without
 }
