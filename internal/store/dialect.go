@@ -25,14 +25,23 @@ func (s *Store) inNumbers(arg string) string {
 	return s.in(arg)
 }
 
-// list is the argument for in and inNumbers.
+// inPairs is in for a text and a number: "(address, message_seq) IN …". Its
+// argument is a JSON list of such pairs.
+func (s *Store) inPairs(arg string) string {
+	if s.pg {
+		return `(SELECT e->>0, CAST(e->>1 AS BIGINT) FROM jsonb_array_elements(CAST(` + arg + ` AS TEXT)::jsonb) e)`
+	}
+	return `(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(` + arg + `))`
+}
+
+// list is the argument for in, inNumbers and inPairs.
 func list[T any](vs []T) string {
 	if len(vs) == 0 {
 		return "[]"
 	}
 	b, err := json.Marshal(vs)
 	if err != nil {
-		panic(err) // strings and numbers always marshal
+		panic(err) // strings and numbers, and pairs of them, always marshal
 	}
 	return string(b)
 }

@@ -28,3 +28,12 @@ func (s *Store) WriteFunc(ctx context.Context, name, value string, fn func()) er
 		return nil
 	})
 }
+
+// DropOrphans deletes those of messages that nobody has any more.
+func (s *Store) DropOrphans(ctx context.Context, orgID string, seqs []int64) (n int64, err error) {
+	err = s.tx(ctx, func(t *tx) error {
+		n, err = t.dropOrphans(ctx, orgID, seqs)
+		return err
+	})
+	return n, err
+}

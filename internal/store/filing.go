@@ -18,6 +18,12 @@ func (d *delivery) saveMessages(ctx context.Context) error {
 	if len(d.mails) == 0 {
 		return nil
 	}
+	// Until the commit: a message that is found here must not be deleted for having
+	// no copy left (dropOrphans), nor a person get an address that it carries
+	// (saveLinks).
+	if err := d.sharePeople(ctx, d.f.orgID); err != nil {
+		return err
+	}
 	byKey := map[string][]*filing{}
 	for _, f := range d.mails {
 		byKey[f.key] = append(byKey[f.key], f)
@@ -185,9 +191,6 @@ func (d *delivery) alreadyRead(ctx context.Context) (map[int64]bool, error) {
 func (d *delivery) saveLinks(ctx context.Context) error {
 	if len(d.mails) == 0 {
 		return nil
-	}
-	if err := d.sharePeople(ctx, d.f.orgID); err != nil {
-		return err
 	}
 	type at struct {
 		seq     int64
