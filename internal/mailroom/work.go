@@ -1,5 +1,16 @@
 package mailroom
 
+import "time"
+
+// What a clock that was wrong for a while has written is not believed: no lease
+// is given for nearly as long as MaxLease, and no next try put off for longer
+// than MaxRetry, which is the longest pause a provider may ask for (24 h) and
+// the longest back-off (12 h). A time further ahead than that has passed.
+const (
+	MaxLease = 2 * time.Hour
+	MaxRetry = 36 * time.Hour
+)
+
 // Work is everything a node needs to read a mailbox that it has claimed.
 type Work struct {
 	Mailbox  Mailbox

@@ -59,22 +59,11 @@ func addCandidates(ctx context.Context, q runner, orgID string, choices []mailro
 		addresses = append(addresses, c.Address)
 		at[c.Address] = append(at[c.Address], i)
 	}
-	return each(ctx, q, func(r row) error {
-		cells := splitRow(r, 1, columnCount(personColumns))
-		p, err := scanPerson(cells[1])
-		if err != nil {
-			return err
-		}
-		var address string
-		if err := cells[0].Scan(&address); err != nil {
-			return err
-		}
+	return eachHolder(ctx, q, orgID, addresses, func(address string, p mailroom.Person) {
 		for _, i := range at[address] {
 			choices[i].Candidates = append(choices[i].Candidates, p)
 		}
-		return nil
-	}, `SELECT a.address, `+prefixed("p", personColumns)+` FROM person_addresses a JOIN persons p ON p.id = a.person_id
-		WHERE a.org_id = $1 AND a.address IN `+q.dialect().in("$2")+` ORDER BY p.search, p.id`, orgID, list(addresses))
+	})
 }
 
 // Decide answers a choice for one message of the user, or for all of theirs that

@@ -15,30 +15,43 @@ const workable = `m.retired_at = 0 AND NOT m.paused
 	AND EXISTS (SELECT 1 FROM users u WHERE u.id = m.user_id AND u.disabled_at = 0)
 	AND EXISTS (SELECT 1 FROM mappings p WHERE p.mailbox_id = m.id AND NOT p.paused)`
 
+// due is the condition under which mailbox m waits for a node: arguments n and
+// n+1 are dueArgs.
+func due(n int) string {
+	now, bound := argument(n), argument(n+1)
+	return `m.lease_until <= ` + now + ` AND (m.retry_at <= ` + now + ` OR m.retry_at > ` + bound + ` OR m.wanted > m.done) AND ` + workable
+}
+
+// dueArgs are the time, and the bound behind which a next try was written by a
+// clock that was wrong.
+func dueArgs(now time.Time) []any {
+	return []any{mailroom.Micros(now), mailroom.Micros(now.Add(mailroom.MaxRetry))}
+}
+
 func (s *Store) claimText() string {
 	return `UPDATE mailboxes SET owner = $1, epoch = epoch + 1, lease_until = $2, claimed_wanted = wanted
 	WHERE id IN (
-	  SELECT m.id FROM mailboxes m
-	  WHERE m.lease_until <= $3 AND (m.retry_at <= $3 OR m.wanted > m.done) AND ` + workable + `
-	  ORDER BY m.wanted > m.done DESC, m.retry_at LIMIT $4` + s.forClaim() + `)
+	  SELECT m.id FROM mailboxes m WHERE ` + due(4) + `
+	  ORDER BY m.wanted > m.done DESC, m.retry_at LIMIT $3` + s.forClaim() + `)
 	RETURNING id, epoch`
 }
 
 // ClaimMailboxes takes up to limit mailboxes that may be read, are due (somebody
 // asked, or the time of the next try has come) and that nobody holds. Each gets
-// a new epoch: whoever held it before can write no more.
+// a new epoch: whoever held it before can write no more. A next try that lies
+// further ahead than mailroom.MaxRetry counts for nothing; for leases see Share.
 func (s *Store) ClaimMailboxes(ctx context.Context, node string, lease time.Duration, limit int, now time.Time) (claims []mailroom.Claim, err error) {
 	// Asked in vain most of the time: on SQLite that must not cost a turn of the
 	// one writer.
 	if !s.pg {
-		due, err := value[int64](ctx, s.read(), `SELECT COUNT(*) FROM (SELECT 1 FROM mailboxes m
-			WHERE m.lease_until <= $1 AND (m.retry_at <= $1 OR m.wanted > m.done) AND `+workable+` LIMIT 1) due`, mailroom.Micros(now))
-		if err != nil || due == 0 {
+		found, err := value[int64](ctx, s.read(), `SELECT COUNT(*) FROM (SELECT 1 FROM mailboxes m WHERE `+due(1)+` LIMIT 1) found`,
+			dueArgs(now)...)
+		if err != nil || found == 0 {
 			return nil, err
 		}
 	}
 	err = s.tx(ctx, func(t *tx) (err error) {
-		claims, err = all(ctx, t, scanClaim, s.claimText(), node, mailroom.Micros(now.Add(lease)), mailroom.Micros(now), limit)
+		claims, err = all(ctx, t, scanClaim, s.claimText(), append([]any{node, mailroom.Micros(now.Add(lease)), limit}, dueArgs(now)...)...)
 		return err
 	})
 	return claims, err
@@ -113,7 +126,12 @@ func (s *Store) TakeBack(ctx context.Context, node string) (taken int64, err err
 		if s.pg {
 			who, args = `id IN (SELECT id FROM mailboxes WHERE owner = $1 FOR UPDATE)`, []any{node}
 		}
-		taken, err = t.exec(ctx, `UPDATE mailboxes SET epoch = epoch + 1, owner = '', lease_until = 0 WHERE `+who, args...)
+		if taken, err = t.exec(ctx, `UPDATE mailboxes SET epoch = epoch + 1, owner = '', lease_until = 0 WHERE `+who, args...); err != nil {
+			return err
+		}
+		if !s.pg { // nor do they get a part any more (see Share)
+			_, err = t.exec(ctx, `DELETE FROM nodes`)
+		}
 		t.notify(TopicWork)
 		return err
 	})

@@ -108,13 +108,11 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before, 
 		if err := t.addMapping(ctx, m); err != nil {
 			return false, err
 		}
-		adopted, err := t.adoptPlacements(ctx, box.UserID, m)
+		folders, err := t.adoptPlacements(ctx, box.UserID, m, 0)
 		if err != nil {
 			return false, err
 		}
-		if adopted {
-			recount = append(recount, m.OTYSFolderID)
-		}
+		recount = append(recount, folders...)
 	}
 	if len(recount) == 0 {
 		return changed, nil
@@ -197,20 +195,4 @@ func (t *tx) moveDeliveries(ctx context.Context, a aiming) error {
 	_, err := t.exec(ctx, `UPDATE deliveries SET otys_folder_id = $1 WHERE otys_folder_id = $2 AND message_seq IN `+t.s.inNumbers("$3"),
 		a.to, a.from, list(move))
 	return err
-}
-
-// adoptPlacements hands what was read of a folder under an earlier mapping to
-// the new one: the syncer will not read it again, so it is delivered from here.
-func (t *tx) adoptPlacements(ctx context.Context, userID string, m mailroom.Mapping) (adopted bool, err error) {
-	n, err := t.exec(ctx, `UPDATE placements SET mapping_id = $1 WHERE mailbox_id = $2 AND raw_name = $3`, m.ID, m.MailboxID, m.RawName)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	_, err = t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)
-		SELECT CAST($1 AS TEXT), d.message_seq, d.org_id, d.user_id, d.received_at, d.unread, d.sent, CAST($2 AS BIGINT)
-		FROM deliveries d WHERE d.user_id = $3 AND d.received_at >= $4
-		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $5 AND p.gone_at = 0)
-		AND d.otys_folder_id = (SELECT MIN(e.otys_folder_id) FROM deliveries e WHERE e.message_seq = d.message_seq AND e.user_id = d.user_id)
-		ON CONFLICT (otys_folder_id, message_seq) DO NOTHING`, m.OTYSFolderID, t.at, userID, mailroom.Micros(m.Since), m.ID)
-	return true, err
 }

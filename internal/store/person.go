@@ -228,3 +228,31 @@ func (s *Store) DeletePerson(ctx context.Context, orgID, id string, ev mailroom.
 		return t.audit(ctx, ev)
 	})
 }
+
+// PeopleAt finds people by their addresses, which are in normal form: for each
+// address that somebody has, who. The people come without their addresses.
+func (s *Store) PeopleAt(ctx context.Context, orgID string, addresses []string) (map[string][]mailroom.Person, error) {
+	out := map[string][]mailroom.Person{}
+	err := eachHolder(ctx, s.read(), orgID, addresses, func(address string, p mailroom.Person) {
+		out[address] = append(out[address], p)
+	})
+	return out, err
+}
+
+// eachHolder calls fn with everybody who has one of the addresses.
+func eachHolder(ctx context.Context, q runner, orgID string, addresses []string, fn func(address string, p mailroom.Person)) error {
+	return each(ctx, q, func(r row) error {
+		cells := splitRow(r, 1, columnCount(personColumns))
+		p, err := scanPerson(cells[1])
+		if err != nil {
+			return err
+		}
+		var address string
+		if err := cells[0].Scan(&address); err != nil {
+			return err
+		}
+		fn(address, p)
+		return nil
+	}, `SELECT a.address, `+prefixed("p", personColumns)+` FROM person_addresses a JOIN persons p ON p.id = a.person_id
+		WHERE a.org_id = $1 AND a.address IN `+q.dialect().in("$2")+` ORDER BY p.search, p.id`, orgID, list(addresses))
+}
