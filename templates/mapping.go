@@ -1,8 +1,11 @@
 package templates
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -26,8 +29,30 @@ type MappingInput struct {
 	ID, Folder, OTYS string
 	Since            string // "2026-11-23" or ""
 	Paused           bool
-	Focus            bool // the row was just added
+	Subfolders       bool
+	Removal          mailroom.Removal // "" for the default
+	Focus            bool             // the row was just added
 }
+
+// special reports whether a row holds a choice that is not the usual one.
+func (in MappingInput) special() bool {
+	return in.Subfolders || in.removal() != string(mailroom.RemovalKeep)
+}
+
+func (in MappingInput) removal() string {
+	return string(cmp.Or(in.Removal, mailroom.RemovalKeep))
+}
+
+func removalOptions(p Page) []Option {
+	return []Option{
+		{string(mailroom.RemovalKeep), p.Text("mappings.removal.keep")}, {string(mailroom.RemovalRemove), p.Text("mappings.removal.remove")},
+	}
+}
+
+const mappingURL = "/settings/integrations/mapping"
+
+// fewSubfolders is how many are shown without being asked for.
+const fewSubfolders = 5
 
 // manyMails is where the old guide asked for a clean-up. Mailroom needs none,
 // and says so.
@@ -58,6 +83,47 @@ func (v MappingView) saved(raw string) (portal.MappingRow, bool) {
 		}
 	}
 	return portal.MappingRow{}, false
+}
+
+// top are the mappings that a person made.
+func (v MappingView) top() (out []portal.MappingRow) { return topRows(v.Rows) }
+
+func topRows(rows []portal.MappingRow) (out []portal.MappingRow) {
+	for _, r := range rows {
+		if r.Mapping.ParentID == "" {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// below are the mappings that follow one, by name.
+func (v MappingView) below(parent portal.MappingRow) (out []portal.MappingRow) {
+	for _, r := range v.Rows {
+		if r.Mapping.ParentID == parent.Mapping.ID {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b portal.MappingRow) int { return strings.Compare(a.Mapping.Name, b.Mapping.Name) })
+	return out
+}
+
+// takenOff are the saved mappings whose folder stands in no row of the form any
+// more: saving ends them.
+func (v MappingView) takenOff() (out []portal.MappingRow) {
+	for _, r := range v.top() {
+		if !slices.ContainsFunc(v.Inputs, func(in MappingInput) bool { return in.Folder == r.Mapping.RawName }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// canBranch reports whether a row's folder can have subfolders, as far as is
+// known: not in a flat name space.
+func (v MappingView) canBranch(in MappingInput) bool {
+	f, ok := v.folder(in.Folder)
+	return !ok || f.Delimiter != ""
 }
 
 // gone lists the mapped folders that the server no longer has.
@@ -219,6 +285,22 @@ func (v MappingView) mappedTo(p Page, f mailroom.Folder) string {
 	return ""
 }
 
+// folderSelect makes the choice of a folder show its counts at once.
+func folderSelect(focus bool) templ.Attributes {
+	a := templ.Attributes{"autofocus": focus}
+	maps.Copy(a, showRows())
+	return a
+}
+
+// showRows shows the form as typed with what is known of the folders, whenever
+// one is chosen.
+func showRows() templ.Attributes {
+	return templ.Attributes{
+		"hx-post": mappingURL + "/rows", "hx-trigger": "change", "hx-vals": `{"do":"show"}`,
+		"hx-target": "#mapping-form", "hx-select": "#mapping-form", "hx-swap": "outerMorph", "hx-sync": "#mapping-form:replace",
+	}
+}
+
 func rowField(i int, name string) string { return fmt.Sprintf("rows.%d.%s", i, name) }
 
 // FolderValue is a raw folder name as a form can carry it: as it is when it is
@@ -256,7 +338,7 @@ func sinceAttributes(f Form, i int, in MappingInput) templ.Attributes {
 // nothing: a submit button with another action, and with script only the form
 // is replaced.
 func rowsButton() templ.Attributes {
-	const to = "/settings/integrations/mapping/rows"
+	const to = mappingURL + "/rows"
 	return templ.Attributes{
 		"formaction": to, "formnovalidate": true,
 		"hx-post": to, "hx-target": "#mapping-form", "hx-select": "#mapping-form", "hx-swap": "outerMorph",

@@ -35,9 +35,12 @@ func (c *call) showMappingPage(status int, v portal.MappingPage, rows []template
 func savedRows(v portal.MappingPage, day func(time.Time) string) []templates.MappingInput {
 	var out []templates.MappingInput
 	for _, r := range v.Rows {
+		if r.Mapping.ParentID != "" { // comes and goes with the row it follows
+			continue
+		}
 		out = append(out, templates.MappingInput{
 			ID: r.Mapping.ID, Folder: r.Mapping.RawName, OTYS: r.Mapping.OTYSFolderID,
-			Since: day(r.Mapping.Since), Paused: r.Mapping.Paused,
+			Since: day(r.Mapping.Since), Paused: r.Mapping.Paused, Subfolders: r.Mapping.Subfolders, Removal: r.Mapping.Removal,
 		})
 	}
 	if len(v.Rows) == 0 {
@@ -62,6 +65,7 @@ func (c *call) typedRows() []templates.MappingInput {
 		rows = append(rows, templates.MappingInput{
 			ID: field("id"), Folder: templates.FolderFromValue(field("folder")), OTYS: field("otys"),
 			Since: strings.TrimSpace(field("since")), Paused: field("paused") == "yes",
+			Subfolders: field("subfolders") == "yes", Removal: mailroom.Removal(field("removal")),
 		})
 	}
 }
@@ -82,7 +86,8 @@ func saveMapping(c *call) error {
 		if !ok {
 			f.Complain(fmt.Sprintf("rows.%d.since", i), c.t.Text("mappings.error.since"))
 		}
-		form.Rows = append(form.Rows, portal.MappingForm{ID: r.ID, RawName: r.Folder, OTYSFolder: r.OTYS, Since: since, Paused: r.Paused})
+		form.Rows = append(form.Rows, portal.MappingForm{ID: r.ID, RawName: r.Folder, OTYSFolder: r.OTYS, Since: since, Paused: r.Paused,
+			Subfolders: r.Subfolders, Removal: r.Removal})
 	}
 	if f.OK() {
 		err = c.Portal.SaveMappings(c.r.Context(), c.user, form)

@@ -23,6 +23,9 @@ func formFields(page *answer) []string {
 			return ""
 		}
 		value := at(n, "value")
+		if at(n, "type") == "checkbox" && !has(n, "checked") {
+			continue
+		}
 		if n.Data == "select" {
 			for o := n.FirstChild; o != nil; o = o.NextSibling {
 				for _, a := range o.Attr {
@@ -35,6 +38,15 @@ func formFields(page *answer) []string {
 		fields = append(fields, at(n, "name"), value)
 	}
 	return fields
+}
+
+func has(n *html.Node, key string) bool {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return true
+		}
+	}
+	return false
 }
 
 // with replaces or adds a field.

@@ -43,7 +43,7 @@ const (
 	StateWaiting    State = "waiting"     // all set, first run not begun
 	StateSyncing    State = "syncing"     // backlog being read
 	StateUpToDate   State = "up_to_date"  // nothing unknown at the last check, and that is recent
-	StateBehind     State = "behind"      // no proof of freshness within the target
+	StateBehind     State = "behind"      // no proof within the target that nothing is missing
 	StatePaused     State = "paused"      // by a person
 	StateThrottled  State = "throttled"   // the provider asked for a pause
 	StateTrouble    State = "trouble"     // fails, passes by itself
@@ -80,7 +80,8 @@ func StateOfProblem(p *Problem) State {
 	return StateTrouble
 }
 
-// MappingState is the human state of one mapping at a time.
+// MappingState is the human state of one mapping at a time. It is up to date
+// only while the sum of its ledger holds and the last proof is fresh.
 func MappingState(m Mapping, p Progress, at time.Time) State {
 	switch {
 	case m.Paused:
@@ -91,7 +92,7 @@ func MappingState(m Mapping, p Progress, at time.Time) State {
 		return StateWaiting
 	case !p.Backlog.Empty():
 		return StateSyncing
-	case at.Sub(p.CheckedAt) > FreshnessTarget:
+	case at.Sub(p.CheckedAt) > FreshnessTarget, !p.Balanced():
 		return StateBehind
 	}
 	return StateUpToDate

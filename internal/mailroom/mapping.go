@@ -92,8 +92,11 @@ type Progress struct {
 
 // Balanced reports whether the sum holds: every message on the server is
 // accounted for.
-func (p Progress) Balanced() bool {
-	return p.OnServer == p.Stored+p.Skipped.Len()+p.Dropped+p.Quarantined+p.Backlog.Len()
+func (p Progress) Balanced() bool { return p.OnServer == p.Accounted() }
+
+// Accounted is how many messages on the server something is known of.
+func (p Progress) Accounted() int64 {
+	return p.Stored + p.Skipped.Len() + p.Dropped + p.Quarantined + p.Backlog.Len()
 }
 
 // Sighting says when a listing first showed UIDs. Those between First and Last

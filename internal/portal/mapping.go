@@ -74,19 +74,31 @@ func mappingRow(r mailroom.MappingRow, now time.Time) MappingRow {
 	if v.Gone && v.State != mailroom.StatePaused {
 		v.State = mailroom.StateGone
 	}
-	left := r.Progress.Backlog.Len()
-	done := r.Progress.BackfillTotal - left
-	took := now.Sub(r.Progress.BackfillStarted)
-	if v.State == mailroom.StateSyncing && left > 0 && done > 0 && took >= time.Second && !r.Progress.BackfillStarted.IsZero() {
-		v.Rate = float64(done) / took.Seconds()
+	if v.State == mailroom.StateSyncing || v.State == mailroom.StateThrottled {
+		v.Rate = rate(r.Progress, now)
+	}
+	if left := r.Progress.Backlog.Len(); left > 0 && v.Rate > 0 {
 		v.Finish = now.Add(time.Duration(float64(left) / v.Rate * float64(time.Second)))
 	}
 	return v
 }
 
+// rate is messages a second: what the syncer measured of late, pauses and all,
+// or else what this stretch of backfill has done so far. 0 when unknown.
+func rate(p mailroom.Progress, now time.Time) float64 {
+	if p.RateMails > 0 {
+		return float64(p.RateMails) / time.Hour.Seconds()
+	}
+	done, took := p.BackfillTotal-p.Backlog.Len(), now.Sub(p.BackfillStarted)
+	if p.Problem != nil || done <= 0 || p.BackfillStarted.IsZero() || took < time.Second {
+		return 0
+	}
+	return float64(done) / took.Seconds()
+}
+
 // under lets the mailbox's own state speak for its mappings: what was checked a
 // moment before the grant died is not "up to date", and no end can be foretold
-// while a server wants to be left alone. What a person paused stays paused.
+// while nothing is read. What a person paused stays paused.
 func (p *Portal) under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
 	p.sign(m.Mailbox, m.Mailbox.Problem)
 	for _, r := range rows {
@@ -108,7 +120,9 @@ func (p *Portal) under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
 	passes := state == mailroom.StateThrottled || state == mailroom.StateTrouble
 	for i := range rows {
 		r := &rows[i]
-		r.Rate, r.Finish = 0, time.Time{}
+		if state != mailroom.StateThrottled || r.Progress.RateMails == 0 { // a measured rate has its pauses in it
+			r.Rate, r.Finish = 0, time.Time{}
+		}
 		switch {
 		case r.State == mailroom.StatePaused, r.State == mailroom.StateGone, r.Progress.Problem != nil:
 		case passes && r.State == mailroom.StateSyncing: // its bar still tells how far it got
@@ -205,7 +219,7 @@ func (p *Portal) checkMappings(ctx context.Context, u mailroom.User, m mailroom.
 		}
 		change.Rows = append(change.Rows, mailroom.Mapping{
 			ID: mailroom.NewID(mailroom.PrefixMapping), OrgID: m.OrgID, MailboxID: m.ID, RawName: r.RawName, Name: name,
-			OTYSFolderID: r.OTYSFolder, Since: r.Since, Paused: r.Paused,
+			OTYSFolderID: r.OTYSFolder, Since: r.Since, Paused: r.Paused, Subfolders: r.Subfolders, Removal: removal(r.Removal),
 			CreatedAt: p.now().Add(time.Duration(i) * time.Microsecond), // rows are sorted by it
 		})
 	}
@@ -213,6 +227,15 @@ func (p *Portal) checkMappings(ctx context.Context, u mailroom.User, m mailroom.
 		errs.add(mailroom.E(mailroom.Invalid, "mapping.error.many").With("max", maxMappings))
 	}
 	return change, errs.join()
+}
+
+// removal is what a form may say about removed mail; whatever else it says, mail
+// stays.
+func removal(r mailroom.Removal) mailroom.Removal {
+	if r == mailroom.RemovalRemove {
+		return r
+	}
+	return mailroom.RemovalKeep
 }
 
 // chooseable maps raw folder names to decoded ones: those that the server has,

@@ -274,3 +274,28 @@ func TestMappingsOfARevokedOrPausedMailbox(t *testing.T) {
 		t.Fatalf("permission is revoked and the inbox says %s", r.State)
 	}
 }
+
+// The finish time follows what was measured of late, pauses included, and also
+// stands while the provider wants a pause.
+func TestFinishTimeFollowsTheMeasuredRate(t *testing.T) {
+	w := newWorld(t)
+	w.connect(w.anna)
+	m := w.mapping(w.anna, "INBOX").Mapping
+	c := got(w.store.ClaimMailboxes(w.ctx, "n", time.Hour, 1, time.Now()))[0]
+	p := mailroom.Progress{MappingID: m.ID, MailboxID: m.MailboxID, Stage: mailroom.StageBackfill, Backlog: mailroom.Range(1, 3000), OnServer: 5000, Stored: 2000,
+		CheckedAt: w.now(), BackfillTotal: 5000, BackfillStarted: w.now().Add(-10 * time.Second), RateMails: 6000}
+	must(t, w.store.SaveProgress(w.ctx, c, p))
+	if r := w.mapping(w.anna, "INBOX"); r.Finish != w.now().Add(30*time.Minute) {
+		t.Errorf("3,000 left at 6,000 an hour: done at %s", r.Finish.Sub(w.now()))
+	}
+	p.Problem = &mailroom.Problem{Kind: mailroom.Throttled, Key: "imap.error.throttled", Since: w.now(), Until: w.now().Add(time.Minute)}
+	must(t, w.store.SaveProgress(w.ctx, c, p))
+	if r := w.mapping(w.anna, "INBOX"); r.State != mailroom.StateThrottled || r.Finish != w.now().Add(30*time.Minute) {
+		t.Errorf("asked to wait: %s, done in %s", r.State, r.Finish.Sub(w.now()))
+	}
+	p.Problem, p.RateMails = &mailroom.Problem{Kind: mailroom.Unavailable, Key: "imap.error.network", Since: w.now()}, 0
+	must(t, w.store.SaveProgress(w.ctx, c, p))
+	if r := w.mapping(w.anna, "INBOX"); !r.Finish.IsZero() {
+		t.Errorf("in trouble, and done in %s", r.Finish.Sub(w.now()))
+	}
+}

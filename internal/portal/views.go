@@ -41,7 +41,7 @@ type MappingRow struct {
 	OTYSFolder mailroom.OTYSFolder
 	State      mailroom.State
 	Gone       bool // the folder is no longer on the server
-	// Rate in messages a second over this stretch of backfill; 0 when unknown.
+	// Rate in messages a second, of late and with pauses; 0 when unknown.
 	Rate float64
 	// Finish is when the backlog is expected to be done; zero when unknown.
 	Finish  time.Time
@@ -77,6 +77,8 @@ type MappingForm struct {
 	OTYSFolder string    // id
 	Since      time.Time // zero for all mail
 	Paused     bool
+	Subfolders bool             // and its subfolders, also future ones
+	Removal    mailroom.Removal // "" for the default
 }
 
 // MappingsForm is Save Mappings.
