@@ -7,7 +7,7 @@ import (
 )
 
 // Waiting counts the messages of a user that wait for a choice, and those in
-// quarantine.
+// quarantine that nobody has given up.
 func (s *Store) Waiting(ctx context.Context, orgID, userID string) (choices, quarantined int, err error) {
 	q := s.read()
 	if choices, err = value[int](ctx, q, `SELECT COUNT(DISTINCT c.message_seq) FROM choices c WHERE c.org_id = $1 AND c.decided_at = 0
@@ -15,7 +15,7 @@ func (s *Store) Waiting(ctx context.Context, orgID, userID string) (choices, qua
 		return 0, 0, err
 	}
 	quarantined, err = value[int](ctx, q, `SELECT COUNT(*) FROM quarantine q JOIN mailboxes b ON b.id = q.mailbox_id
-		WHERE b.user_id = $1 AND b.retired_at = 0`, userID)
+		WHERE b.user_id = $1 AND b.retired_at = 0 AND q.dropped_at = 0`, userID)
 	return choices, quarantined, err
 }
 

@@ -20,8 +20,8 @@ import (
 // filed already is passed over, its flags apart (see ApplyFlags).
 //
 // Rows of raw mail are taken from b.Blobs; a mail whose raw bytes the
-// organization is said to have must really have them (Conflict
-// "error.blob_gone" else: read it again).
+// organization is said to have must really have them, and a copy its message
+// (Conflict "error.blob_gone" else: read it again).
 func (s *Store) Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch) (delivered int, err error) {
 	// All that needs no database is done before the one writer is asked for.
 	prepared := s.prepare(b)
@@ -47,10 +47,12 @@ func (s *Store) Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch)
 type filing struct {
 	mail      *mailroom.Mail
 	key       string
-	row       []any // of messages
+	raw       string // hash of the very bytes that lay at this placement
+	row       []any  // of messages
 	index     indexed
 	sent      bool
 	addresses []mailroom.Link
+	copied    bool // a copy of a message that is here: mail has a placement and a time only
 
 	seq   int64
 	fresh bool // its message row was made in this transaction
@@ -67,13 +69,13 @@ type delivery struct {
 }
 
 func (s *Store) prepare(b mailroom.Batch) []*filing {
-	out := make([]*filing, len(b.Mails))
+	out := make([]*filing, len(b.Mails), len(b.Mails)+len(b.Copies))
 	for i := range b.Mails {
 		m := &b.Mails[i]
 		msg := m.Message
 		hash := rawHash(m)
 		msg.RawHash = hash
-		f := &filing{mail: m, key: clean(msg.Key()), sent: msg.IsSent(b.Owner), addresses: msg.LinkAddresses(b.Owner), index: s.indexed(msg)}
+		f := &filing{mail: m, key: clean(msg.Key()), raw: hash, sent: msg.IsSent(b.Owner), addresses: msg.LinkAddresses(b.Owner), index: s.indexed(msg)}
 		h := headers{From: msg.From, To: msg.To, Cc: msg.Cc, Bcc: msg.Bcc, ReplyTo: msg.ReplyTo, InReplyTo: msg.InReplyTo, References: msg.References}
 		head, err := asJSON(h).Value()
 		if err != nil {
@@ -86,6 +88,10 @@ func (s *Store) prepare(b mailroom.Batch) []*filing {
 			f.addresses[i].Address = clean(f.addresses[i].Address)
 		}
 		out[i] = f
+	}
+	for _, c := range b.Copies {
+		out = append(out, &filing{copied: true,
+			mail: &mailroom.Mail{Message: mailroom.Message{ReceivedAt: c.ReceivedAt}, Placement: c.Placement}})
 	}
 	return out
 }
@@ -114,7 +120,7 @@ func (d *delivery) run(ctx context.Context, c mailroom.Claim) (err error) {
 	}
 	d.folderID = folders[0]
 	for _, step := range []func(context.Context) error{
-		d.dropPlaced, d.saveBlobs, d.saveMessages, d.savePlacements, d.saveDeliveries, d.saveLinks, d.saveQuarantine,
+		d.dropPlaced, d.saveBlobs, d.saveMessages, d.findCopies, d.savePlacements, d.saveDeliveries, d.saveLinks, d.saveQuarantine,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -188,7 +194,7 @@ func (d *delivery) saveBlobs(ctx context.Context) error {
 		given[r.Hash] = r
 	}
 	for _, f := range d.mails {
-		if f.mail.Blob.Codec != "" {
+		if f.mail.Blob.Codec != "" && !f.copied {
 			given[f.mail.Blob.Hash] = f.mail.Blob
 		}
 	}
@@ -206,7 +212,9 @@ func (d *delivery) saveBlobs(ctx context.Context) error {
 		}
 	}
 	for _, f := range d.mails {
-		need(rawHash(f.mail))
+		if !f.copied { // what is copied lies at a placement, which names its raw copy
+			need(f.raw)
+		}
 	}
 	for _, q := range d.batch.Quarantined {
 		if q.RawHash != "" {
@@ -253,11 +261,12 @@ func (d *delivery) saveQuarantine(ctx context.Context) error {
 	var vals [][]any
 	for _, q := range d.batch.Quarantined {
 		vals = append(vals, []any{mailroom.NewID(mailroom.PrefixQuarantine), d.f.orgID, m.MailboxID, m.ID, m.RawName, q.UIDValidity, q.UID,
-			q.RawHash, q.Size, asJSON(q.Reason), max(q.Attempts, 1), mailroom.Micros(q.RetryAt), d.at})
+			q.RawHash, q.Size, asJSON(q.Reason), max(q.Attempts, 1), mailroom.Micros(q.RetryAt), d.at, mailroom.Micros(q.GoneAt), clean(q.Version)})
 	}
+	// One that a person has given up meanwhile stays given up.
 	return d.insert(ctx, `INSERT INTO quarantine(id, org_id, mailbox_id, mapping_id, raw_name, uid_validity, uid, raw_hash, size,
-		  reason, attempts, retry_at, created_at) VALUES `, ` ON CONFLICT (mailbox_id, raw_name, uid_validity, uid) DO UPDATE SET
+		  reason, attempts, retry_at, created_at, gone_at, version) VALUES `, ` ON CONFLICT (mailbox_id, raw_name, uid_validity, uid) DO UPDATE SET
 		  mapping_id = excluded.mapping_id, raw_hash = excluded.raw_hash, size = excluded.size, reason = excluded.reason,
 		  attempts = CASE WHEN excluded.attempts > quarantine.attempts THEN excluded.attempts ELSE quarantine.attempts END,
-		  retry_at = excluded.retry_at`, vals)
+		  retry_at = excluded.retry_at, gone_at = excluded.gone_at, version = excluded.version`, vals)
 }

@@ -26,7 +26,12 @@ func (d *delivery) saveMessages(ctx context.Context) error {
 	}
 	byKey := map[string][]*filing{}
 	for _, f := range d.mails {
-		byKey[f.key] = append(byKey[f.key], f)
+		if !f.copied {
+			byKey[f.key] = append(byKey[f.key], f)
+		}
+	}
+	if len(byKey) == 0 {
+		return nil
 	}
 	if err := d.findMessages(ctx, byKey, slices.Collect(maps.Keys(byKey))); err != nil {
 		return err
@@ -69,10 +74,10 @@ func (d *delivery) saveMessages(ctx context.Context) error {
 		}
 	}
 	// By rising rowid: FTS5 writes out what it has gathered at every step back.
-	slices.SortStableFunc(d.mails, func(a, b *filing) int { return cmp.Compare(a.seq, b.seq) })
+	d.sortMails()
 	var words [][]any
 	for _, f := range d.mails {
-		if f.seq == 0 {
+		if f.seq == 0 && !f.copied {
 			return fmt.Errorf("message has no row after its insert")
 		}
 		if f.fresh {
@@ -80,6 +85,10 @@ func (d *delivery) saveMessages(ctx context.Context) error {
 		}
 	}
 	return d.saveWords(ctx, words)
+}
+
+func (d *delivery) sortMails() {
+	slices.SortStableFunc(d.mails, func(a, b *filing) int { return cmp.Compare(a.seq, b.seq) })
 }
 
 func (d *delivery) findMessages(ctx context.Context, byKey map[string][]*filing, ks []string) error {
@@ -101,11 +110,12 @@ func (d *delivery) savePlacements(ctx context.Context) error {
 	vals := make([][]any, 0, len(d.mails))
 	for _, f := range d.mails {
 		p := f.mail.Placement
-		vals = append(vals, []any{m.MailboxID, m.RawName, p.UIDValidity, p.UID, m.ID, f.seq, rawHash(f.mail),
-			p.Flags.Seen, p.Flags.Flagged, p.Flags.Answered, int64(p.ModSeq), d.at})
+		vals = append(vals, []any{m.MailboxID, m.RawName, p.UIDValidity, p.UID, m.ID, f.seq, f.raw,
+			p.Flags.Seen, p.Flags.Flagged, p.Flags.Answered, int64(p.ModSeq), d.at,
+			clean(p.ObjectID), mailroom.Micros(p.ReadAt), mailroom.Micros(p.ParsedAt)})
 	}
 	return d.insert(ctx, `INSERT INTO placements(mailbox_id, raw_name, uid_validity, uid, mapping_id, message_seq, raw_hash,
-		  seen, flagged, answered, modseq, created_at) VALUES `, ``, vals)
+		  seen, flagged, answered, modseq, created_at, object_id, read_at, parsed_at) VALUES `, ``, vals)
 }
 
 // saveDeliveries puts the messages into the OTYS folder and keeps its counters.

@@ -17,7 +17,7 @@ import (
 
 // grows are the tables that grow with mail, people and mailboxes: no query of a
 // page or of the syncer may read one of them from end to end.
-const grows = `messages|message_addresses|placements|deliveries|links|choices|quarantine|blobs|blob_data|persons|person_addresses|runs|folders|mailboxes|mappings|progress|sessions|audit|grants`
+const grows = `messages|message_addresses|placements|deliveries|links|choices|quarantine|blobs|blob_data|persons|person_addresses|runs|folders|mailboxes|mappings|progress|sessions|audit|grants|sightings|findings|leaving|tombstones`
 
 // hot does everything that a node or a page does all the time.
 func hot(t *testing.T, s *store.Store) {
@@ -33,15 +33,20 @@ func hot(t *testing.T, s *store.Store) {
 	}
 	c := w.Claim(t, "n1")
 	m := w.Mail(1, "eva@x.example", "One", "text")
+	m.Placement.ObjectID = "gm1"
 	b := w.Batch(w.Inbox, m, w.Mail(2, "both@x.example", "Two", "text"))
 	b.Quarantined = []mailroom.Quarantine{{UIDValidity: storetest.UIDValidity, UID: 3, Reason: mailroom.Problem{Key: "k"}}}
 	for range 2 { // the second time everything is there
 		_, err := s.Deliver(ctx, c, b)
 		must(err)
 	}
+	copies := w.Batch(w.Sent)
+	copies.Copies = []mailroom.Copy{{ReceivedAt: time.Now(), Placement: mailroom.Placement{UIDValidity: storetest.UIDValidity, UID: 70, ObjectID: "gm1"}}}
+	_, err := s.Deliver(ctx, c, copies)
+	must(err)
 	again := m
 	again.Placement.UID, again.Placement.Flags.Seen, again.Blob.Codec = 9, true, "" // known message, known blob
-	_, err := s.Deliver(ctx, c, w.Batch(w.Sent, again))
+	_, err = s.Deliver(ctx, c, w.Batch(w.Sent, again))
 	must(err)
 	must(s.ApplyFlags(ctx, c, w.Inbox, storetest.UIDValidity, []mailroom.FlagChange{{UID: 2, Flags: mailroom.Flags{Seen: true}}}))
 	must(s.MarkGone(ctx, c, w.Inbox.ID, storetest.UIDValidity, mailroom.UIDs(2)))
@@ -51,6 +56,17 @@ func hot(t *testing.T, s *store.Store) {
 	_, err = s.DueQuarantine(ctx, w.Inbox.ID, time.Now(), 10)
 	must(err)
 	_, err = s.QuarantineOf(ctx, w.Inbox.ID)
+	must(err)
+	must(s.SaveFinding(ctx, c, mailroom.Finding{ID: "fin_1" + w.OrgID, MappingID: w.Inbox.ID, Kind: mailroom.FoundMissed, At: time.Now()}))
+	_, err = s.OpenFindings(ctx, w.Inbox.ID)
+	must(err)
+	_, err = s.Findings(ctx, w.OrgID, w.Mailbox.ID, 10)
+	must(err)
+	_, err = s.Findings(ctx, w.OrgID, "", 10)
+	must(err)
+	_, err = s.KnownObjects(ctx, w.Mailbox.ID, []string{"gm1", "gm2"})
+	must(err)
+	_, err = s.SampleMessageIDs(ctx, w.Mailbox.ID, "INBOX", storetest.UIDValidity, 10)
 	must(err)
 	_, err = s.KnownBlobs(ctx, w.OrgID, []string{m.Blob.Hash})
 	must(err)

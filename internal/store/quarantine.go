@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mailroom/internal/mailroom"
@@ -28,4 +29,30 @@ func (s *Store) QuarantineOf(ctx context.Context, mappingID string) (map[uint32]
 		out[q.UID] = q
 	}
 	return out, err
+}
+
+// RetryAfterUpgrade has all mails tried again that another version of the program
+// could not file, but for those that the server does not give or a person has
+// given up. It returns how many that are, and asks for a sync of their mailboxes.
+func (s *Store) RetryAfterUpgrade(ctx context.Context, version string) (n int64, err error) {
+	err = s.tx(ctx, func(t *tx) error {
+		boxes, err := values[string](ctx, t, `UPDATE quarantine SET retry_at = $1 WHERE version <> $2 AND dropped_at = 0 AND retry_at > $1
+			AND NOT reason LIKE '%"quarantine.reason.placeholder"%' AND NOT reason LIKE '%"quarantine.reason.empty"%'
+			RETURNING mailbox_id`, t.at, clean(version))
+		n = int64(len(boxes))
+		if err != nil {
+			return err
+		}
+		slices.Sort(boxes)
+		for _, id := range slices.Compact(boxes) {
+			if err := t.want(ctx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }

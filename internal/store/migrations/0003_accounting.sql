@@ -59,6 +59,7 @@ CREATE TABLE findings (
   repaired_at BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX findings_by_mapping ON findings(mapping_id, at DESC);
+CREATE INDEX findings_by_mailbox ON findings(mailbox_id, at DESC);
 
 -- Mails that left a folder whose mapping says "remove", until it is known that they have not moved to
 -- another mapped one.
@@ -72,13 +73,16 @@ CREATE TABLE leaving (
 CREATE INDEX leaving_by_mailbox ON leaving(mailbox_id, at);
 
 -- What was removed here because it was removed there, and does not come back as long as its mapping lives.
--- key is the SHA-256 of the message's dedupe_key: the message itself may be gone.
+-- key is the SHA-256 of the message's dedupe_key, message_id_hash that of its Message-ID ('' without one):
+-- the message itself may be gone, and whoever has its Message-ID can still be told.
 CREATE TABLE tombstones (
-  mapping_id TEXT NOT NULL REFERENCES mappings(id) ON DELETE CASCADE,
-  key        TEXT NOT NULL,
-  at         BIGINT NOT NULL,
+  mapping_id      TEXT NOT NULL REFERENCES mappings(id) ON DELETE CASCADE,
+  key             TEXT NOT NULL,
+  message_id_hash TEXT NOT NULL DEFAULT '',
+  at              BIGINT NOT NULL,
   PRIMARY KEY (mapping_id, key)
 );
+CREATE INDEX tombstones_by_message_id ON tombstones(message_id_hash) WHERE message_id_hash <> '';
 
 -- Mappings that are being taken back. total and done count placements, kept the messages that stay because
 -- something else brings them too.

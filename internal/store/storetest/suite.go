@@ -58,6 +58,9 @@ func RunMachine(t *testing.T, open func(testing.TB) *store.Store) {
 		{"gone and back", testMarkGone},
 		{"counters", testCounters},
 		{"search", testSearch},
+		{"findings", testFindings},
+		{"copies by object id", testCopiesByObject},
+		{"quarantine given up and kept", testQuarantineDropped},
 		{"blobs known", testKnownBlobs},
 		{"unnamed blobs swept", testSweepBlobs},
 	} {
