@@ -36,10 +36,15 @@ func parkFor(failures int, jitter float64) time.Duration {
 // parkMost is the longest that parkFor may say.
 func parkMost(failures int) time.Duration { return double(time.Minute, 6*time.Hour, failures) }
 
+// never is longer than anybody waits: only a person or an upgrade is quicker.
+const never = 10 * 365 * 24 * time.Hour
+
 // retryQuarantine is how long a mail stays in quarantine before it is tried
 // again, after attempts attempts.
 func retryQuarantine(key string, attempts int) time.Duration {
 	switch key {
+	case keyTooLarge: // another cap is another Version, which has it tried again
+		return never
 	case keyEmpty, keyPlaceholder: // Exchange gives them later (docs/providers.md 3.6)
 		return double(5*time.Minute, 24*time.Hour, attempts*2-1)
 	}

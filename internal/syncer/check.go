@@ -181,7 +181,14 @@ func (s *session) begin(ctx context.Context, l *ledger, st mailroom.FolderStatus
 	if err := s.save(ctx, l); err != nil {
 		return err
 	}
-	return s.tail(ctx, s.conn, l, st)
+	if err := s.tail(ctx, s.conn, l, st); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.compareRest = pause{s.now(), s.k.CompareEvery} // this was everything
+	l.p.ComparedAt = s.now()
+	return nil
 }
 
 // tail lists what lies at and above the cursor.

@@ -106,7 +106,7 @@ func (s *session) settleGone(ctx context.Context, l *ledger, gone, list, skip ma
 	}
 	if !gone.Empty() {
 		l.mu.Lock()
-		rows := gone.Intersect(l.acc.placed.Union(l.acc.quarantined).Union(l.strays))
+		rows := gone.Intersect(l.acc.placed.Union(l.acc.quarantined).Union(l.acc.dropped).Union(l.strays))
 		l.mu.Unlock()
 		if err := s.markGone(ctx, l, st.UIDValidity, rows); err != nil {
 			return err
@@ -114,7 +114,15 @@ func (s *session) settleGone(ctx context.Context, l *ledger, gone, list, skip ma
 		l.gone(gone)
 	}
 	l.found(list, skip, st.UIDNext, s.now())
+	l.comparedAll(s.now())
 	return nil
+}
+
+// comparedAll notes that ledger and folder have been held against each other.
+func (l *ledger) comparedAll(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.p.ComparedAt = now
 }
 
 func (s *session) markGone(ctx context.Context, l *ledger, uidValidity uint32, gone mailroom.UIDSet) error {

@@ -12,10 +12,11 @@ import (
 // Config is what a Keeper is made of. Store, Blobs and Open are needed; the
 // rest has defaults.
 type Config struct {
-	Node  string // unique among the processes that share a database
-	Store Store
-	Blobs Blobs
-	Open  Open
+	Node    string // unique among the processes that share a database
+	Version string // of the program, and of what else decides whether a mail can be read
+	Store   Store
+	Blobs   Blobs
+	Open    Open
 	// Limits are the provider's manners; nil for two connections everywhere.
 	Limits func(mailroom.Mailbox) Limits
 	Parse  func(raw []byte) (mailroom.Message, error)
@@ -34,14 +35,16 @@ type Tuning struct {
 	Opening    int           // of those, signing in at a time
 	BulkLanes  int           // mailboxes whose backlog is read at a time
 
-	Poll         time.Duration // looking at folders that cannot push
-	BusyPoll     time.Duration // the same while the backlog shares the one connection, or nothing pushes
-	CompareEvery time.Duration // whole UID sets compared though nothing seems to differ
-	CompareAgain time.Duration // between comparisons that were called for
-	FlagsEvery   time.Duration
-	FlagsWindow  int64         // newest mails whose flags are looked at without CONDSTORE
-	RelistEvery  time.Duration // list of folders
-	SaveEvery    time.Duration // a proof of freshness is written no more often
+	Poll           time.Duration // looking at folders that cannot push
+	BusyPoll       time.Duration // the same while the backlog shares the one connection, or nothing pushes
+	CompareEvery   time.Duration // whole UID sets compared though nothing seems to differ
+	CompareAgain   time.Duration // between comparisons that were called for
+	FlagsEvery     time.Duration
+	FlagsWindow    int64         // newest mails whose flags are looked at without CONDSTORE
+	FlagsScanEvery time.Duration // and of the older ones, FlagsChunk at a time, downwards
+	FlagsChunk     int64
+	RelistEvery    time.Duration // list of folders
+	SaveEvery      time.Duration // a proof of freshness is written no more often
 
 	BatchMails int
 	BatchBytes int64
@@ -71,6 +74,8 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.CompareAgain, time.Minute)
 	def(&t.FlagsEvery, 2*time.Minute)
 	def(&t.FlagsWindow, 200)
+	def(&t.FlagsScanEvery, 10*time.Minute)
+	def(&t.FlagsChunk, 2000)
 	def(&t.RelistEvery, time.Hour)
 	def(&t.SaveEvery, 20*time.Second)
 	def(&t.BatchMails, 1000)

@@ -32,6 +32,7 @@ type fakeServer struct {
 	examines int
 	searches int
 	flagged  int // FETCHes of flags
+	fetched  int // mails sent
 }
 
 type fakeFolder struct {
@@ -331,6 +332,7 @@ func (c *fakeConn) Fetch(ctx context.Context, set mailroom.UIDSet, each func(mai
 			c.dead = true
 		}
 		if answer {
+			c.s.fetched++
 			mail = mailroom.FetchedMail{UID: uid, Flags: m.flags, InternalDate: m.date, ModSeq: m.modseq, Refused: m.refused}
 			if m.refused == "" || m.refused == "placeholder" {
 				mail.Raw = slices.Clone(m.raw)

@@ -38,6 +38,7 @@ type fakeStore struct {
 	read       map[place]bool
 	blobs      map[string]int
 	runs       map[string]mailroom.SyncRun
+	sighted    map[string][]mailroom.Sighting
 	folders    []mailroom.Folder
 	order      []place // in which mails were filed
 	wake       chan struct{}
@@ -62,6 +63,7 @@ type placedMail struct {
 	gone         bool
 	flags        mailroom.Flags
 	at           time.Time
+	p            mailroom.Placement
 }
 
 func newFakeStore(t testing.TB) *fakeStore {
@@ -69,7 +71,7 @@ func newFakeStore(t testing.TB) *fakeStore {
 		mailbox:  mailroom.Mailbox{ID: "mbx_1", OrgID: "org_1", UserID: "usr_1", Address: "recruiter@agency.example", Wanted: 1},
 		progress: map[string]mailroom.Progress{}, messages: map[string]string{}, placed: map[place]placedMail{},
 		quarantine: map[place]mailroom.Quarantine{}, delivered: map[string]map[string]bool{}, read: map[place]bool{},
-		blobs: map[string]int{}, runs: map[string]mailroom.SyncRun{}, wake: make(chan struct{}, 1), dead: map[string]bool{},
+		blobs: map[string]int{}, runs: map[string]mailroom.SyncRun{}, sighted: map[string][]mailroom.Sighting{}, wake: make(chan struct{}, 1), dead: map[string]bool{},
 	}
 }
 
@@ -184,26 +186,29 @@ func (s *fakeStore) SaveFolders(_ context.Context, _ string, folders []mailroom.
 	return s.down
 }
 
-func (s *fakeStore) held(raw string, validity uint32) (placed, quarantined mailroom.UIDSet) {
-	var ps, qs []uint32
+func (s *fakeStore) held(raw string, validity uint32) mailroom.Held {
+	var ps, qs, ds []uint32
 	for at, p := range s.placed {
 		if at.raw == raw && at.validity == validity && !p.gone {
 			ps = append(ps, at.uid)
 		}
 	}
-	for at := range s.quarantine {
-		if at.raw == raw && at.validity == validity {
+	for at, q := range s.quarantine {
+		switch {
+		case at.raw != raw || at.validity != validity || !q.GoneAt.IsZero():
+		case q.DroppedAt.IsZero():
 			qs = append(qs, at.uid)
+		default:
+			ds = append(ds, at.uid)
 		}
 	}
-	return mailroom.UIDs(ps...), mailroom.UIDs(qs...)
+	return mailroom.Held{Placed: mailroom.UIDs(ps...), Quarantined: mailroom.UIDs(qs...), Dropped: mailroom.UIDs(ds...)}
 }
 
 func (s *fakeStore) HeldUIDs(_ context.Context, _, raw string, validity uint32) (h mailroom.Held, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h.Placed, h.Quarantined = s.held(raw, validity)
-	return h, s.down
+	return s.held(raw, validity), s.down
 }
 
 func (s *fakeStore) KnownBlobs(_ context.Context, _ string, hashes []string) (map[string]bool, error) {
@@ -253,9 +258,12 @@ func (s *fakeStore) Deliver(_ context.Context, c mailroom.Claim, b mailroom.Batc
 		if _, there := s.placed[at]; there {
 			s.t.Errorf("%v is quarantined and filed", at)
 		}
+		if !q.GoneAt.Equal(s.quarantine[at].GoneAt) {
+			s.t.Errorf("%v comes or goes by being tried again", at)
+		}
 		s.quarantine[at] = q
 	}
-	s.progress[b.Mapping.ID] = b.Progress
+	s.keep(b.Progress)
 	s.audit(b.Mapping.ID, true)
 	return n, nil
 }
@@ -278,7 +286,13 @@ func (s *fakeStore) file(m mailroom.Mapping, mail mailroom.Mail) int {
 	if s.messages[key] == "" {
 		s.messages[key] = mail.Message.ID
 	}
-	s.placed[at] = placedMail{mapping: m.ID, key: key, flags: p.Flags, at: time.Now()}
+	s.placed[at] = placedMail{mapping: m.ID, key: key, flags: p.Flags, at: time.Now(), p: p}
+	if p.ReadAt.IsZero() || p.ParsedAt.Before(p.ReadAt) || p.ParsedAt.After(time.Now().Add(25*time.Hour)) {
+		s.t.Errorf("%v: read %s, parsed %s", at, p.ReadAt, p.ParsedAt)
+	}
+	if p.Flags.Seen {
+		s.read[at] = true
+	}
 	s.order = append(s.order, at)
 	delete(s.quarantine, at)
 	if s.delivered[m.OTYSFolderID] == nil {
@@ -303,15 +317,25 @@ func (s *fakeStore) mapping(id string) (mailroom.Mapping, bool) {
 // agree with the rows as well.
 func (s *fakeStore) audit(mappingID string, rows bool) {
 	p := s.progress[mappingID]
-	if p.OnServer != p.Stored+p.Skipped.Len()+p.Quarantined+p.Backlog.Len() {
-		s.t.Errorf("books of %s: %d on server ≠ %d stored + %d skipped + %d quarantined + %d backlog",
-			mappingID, p.OnServer, p.Stored, p.Skipped.Len(), p.Quarantined, p.Backlog.Len())
+	if !p.Balanced() {
+		s.t.Errorf("books of %s: %d on server ≠ %d stored + %d skipped + %d dropped + %d quarantined + %d backlog",
+			mappingID, p.OnServer, p.Stored, p.Skipped.Len(), p.Dropped, p.Quarantined, p.Backlog.Len())
 	}
 	m, ok := s.mapping(mappingID)
-	if !ok || !rows {
+	if !ok {
 		return
 	}
-	placed, quarantined := s.held(m.RawName, p.Cursor.UIDValidity)
+	held := s.held(m.RawName, p.Cursor.UIDValidity)
+	placed, quarantined := held.Placed, held.Quarantined
+	if unseen := placed.Union(quarantined).Union(p.Backlog).Union(p.Skipped).Minus(s.seen(mappingID, p.Cursor.UIDValidity)); !unseen.Empty() {
+		s.t.Errorf("books of %s: nobody knows when %s were seen first", mappingID, unseen)
+	}
+	if !rows {
+		return
+	}
+	if both := held.Dropped.Intersect(placed.Union(quarantined).Union(p.Backlog).Union(p.Skipped)); !both.Empty() || p.Dropped > held.Dropped.Len() {
+		s.t.Errorf("books of %s: %d dropped, rows say %s, of which %s are more", mappingID, p.Dropped, held.Dropped, both)
+	}
 	if both := p.Backlog.Intersect(placed.Union(quarantined)); !both.Empty() {
 		s.t.Errorf("books of %s: %s are backlog and filed", mappingID, both)
 	}
@@ -326,6 +350,23 @@ func (s *fakeStore) audit(mappingID string, rows bool) {
 	}
 }
 
+// keep writes a progress row and the sightings that go with it.
+func (s *fakeStore) keep(p mailroom.Progress) {
+	s.sighted[p.MappingID] = append(s.sighted[p.MappingID], p.Sighted...)
+	p.Sighted = nil
+	s.progress[p.MappingID] = p
+}
+
+func (s *fakeStore) seen(mappingID string, validity uint32) mailroom.UIDSet {
+	var rs []mailroom.UIDRange
+	for _, v := range s.sighted[mappingID] {
+		if v.UIDValidity == validity {
+			rs = append(rs, mailroom.UIDRange{From: v.First, To: v.Last})
+		}
+	}
+	return mailroom.UIDRanges(rs...)
+}
+
 func (s *fakeStore) SaveProgress(_ context.Context, c mailroom.Claim, p mailroom.Progress) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -336,7 +377,7 @@ func (s *fakeStore) SaveProgress(_ context.Context, c mailroom.Claim, p mailroom
 		return nil
 	}
 	s.proofs++
-	s.progress[p.MappingID] = p
+	s.keep(p)
 	s.audit(p.MappingID, false)
 	return nil
 }
@@ -378,7 +419,12 @@ func (s *fakeStore) MarkGone(_ context.Context, c mailroom.Claim, mappingID stri
 			p.gone = true
 			s.placed[at] = p
 		}
-		delete(s.quarantine, at)
+		if q, ok := s.quarantine[at]; ok && q.RawHash != "" && q.DroppedAt.IsZero() {
+			q.GoneAt = time.Now()
+			s.quarantine[at] = q
+		} else {
+			delete(s.quarantine, at)
+		}
 	}
 	return nil
 }
@@ -388,7 +434,8 @@ func (s *fakeStore) DueQuarantine(_ context.Context, mappingID string, now time.
 	defer s.mu.Unlock()
 	var due []mailroom.Quarantine
 	for _, q := range s.quarantine {
-		if q.MappingID == mappingID && !now.Before(q.RetryAt) {
+		present := q.GoneAt.IsZero() && q.UIDValidity == s.progress[mappingID].Cursor.UIDValidity
+		if q.MappingID == mappingID && !now.Before(q.RetryAt) && q.DroppedAt.IsZero() && (present || !q.GoneAt.IsZero() && q.RawHash != "") {
 			due = append(due, q)
 		}
 	}
@@ -401,7 +448,7 @@ func (s *fakeStore) QuarantineOf(_ context.Context, mappingID string) (map[uint3
 	defer s.mu.Unlock()
 	out := map[uint32]mailroom.Quarantine{}
 	for at, q := range s.quarantine {
-		if q.MappingID == mappingID {
+		if q.MappingID == mappingID && q.GoneAt.IsZero() {
 			out[at.uid] = q
 		}
 	}
@@ -436,11 +483,12 @@ func (s *fakeStore) Answered(_ context.Context, c mailroom.Claim, wanted int64) 
 	return nil
 }
 
-// fakeBlobs says yes to everything and remembers how often.
+// fakeBlobs keeps raw mail and remembers how often.
 type fakeBlobs struct {
-	mu   sync.Mutex
-	put  int
-	fail error
+	mu     sync.Mutex
+	put    int
+	opened int
+	raws   map[string][]byte
 }
 
 func (b *fakeBlobs) Put(_ context.Context, _ string, hashes []string, raws [][]byte) ([]mailroom.BlobRef, error) {
@@ -453,6 +501,21 @@ func (b *fakeBlobs) Put(_ context.Context, _ string, hashes []string, raws [][]b
 		}
 		out = append(out, mailroom.BlobRef{Hash: h, Pack: "1", Length: int64(len(raws[i])), Size: int64(len(raws[i])), Codec: "raw"})
 		b.put++
+		if b.raws == nil {
+			b.raws = map[string][]byte{}
+		}
+		b.raws[h] = slices.Clone(raws[i])
 	}
-	return out, b.fail
+	return out, nil
+}
+
+func (b *fakeBlobs) Open(_ context.Context, _, hash string) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.opened++
+	raw, ok := b.raws[hash]
+	if !ok {
+		return nil, mailroom.E(mailroom.NotFound, "error.blob_gone")
+	}
+	return slices.Clone(raw), nil
 }

@@ -101,6 +101,15 @@ func (s *session) deliver(ctx context.Context, l *ledger, generation uint32, b b
 	return s.deliver(ctx, l, generation, b.part(half, len(items)), run)
 }
 
+// placement is where a mail lies, and when it came here.
+func (l *ledger) placement(generation uint32, it item) mailroom.Placement {
+	return mailroom.Placement{
+		MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
+		UIDValidity: generation, UID: it.mail.UID, Flags: it.mail.Flags, ModSeq: it.mail.ModSeq,
+		ObjectID: it.mail.ObjectID, ReadAt: it.readAt, ParsedAt: it.at,
+	}
+}
+
 func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32, from batch, run *runLog) error {
 	now := s.now()
 	b := mailroom.Batch{
@@ -108,36 +117,36 @@ func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32,
 	}
 	wanted := map[string]bool{}
 	var placed, quarantined []uint32
+	var h haul
 	for _, it := range from.items {
 		wanted[it.hash] = true
+		h.bytes += it.size
 		if it.reason != nil {
 			quarantined = append(quarantined, it.mail.UID)
 			b.Quarantined = append(b.Quarantined, s.quarantine(l, generation, it, now))
 			continue
 		}
 		placed = append(placed, it.mail.UID)
-		b.Mails = append(b.Mails, mailroom.Mail{Message: it.msg, Blob: from.refs[it.hash], Placement: mailroom.Placement{
-			MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
-			UIDValidity: generation, UID: it.mail.UID, Flags: it.mail.Flags, ModSeq: it.mail.ModSeq,
-		}})
+		h.received = append(h.received, receipt{it.mail.UID, it.msg.ReceivedAt})
+		b.Mails = append(b.Mails, mailroom.Mail{Message: it.msg, Blob: from.refs[it.hash], Placement: l.placement(generation, it)})
 	}
 	for _, ref := range from.fresh {
 		if wanted[ref.Hash] {
 			b.Blobs = append(b.Blobs, ref)
 		}
 	}
-	in, bad := mailroom.UIDs(placed...), mailroom.UIDs(quarantined...)
+	h.placed, h.quarantined = mailroom.UIDs(placed...), mailroom.UIDs(quarantined...)
 
 	l.write.Lock()
 	defer l.write.Unlock()
 	if l.generation() != generation {
 		return errStale
 	}
-	b.Progress = l.after(in, bad)
+	b.Progress = l.after(h, now)
 	if _, err := s.k.Store.Deliver(ctx, s.claim, b); err != nil {
 		return err
 	}
-	l.filed(in, bad, now)
+	l.filed(h, now)
 	s.moving()
 	run.filed(ctx, len(b.Mails), len(b.Quarantined))
 	s.k.counters.batches.Add(1)

@@ -24,7 +24,8 @@ func bitsOf(f mailroom.Flags) (b uint8) {
 }
 
 // followFlags brings the source's flags over: what changed, where the server
-// keeps count (RFC 7162), else by looking at the newest mails now and then.
+// keeps count (RFC 7162), else by looking at the newest mails often and at the
+// older ones seldom.
 func (s *session) followFlags(ctx context.Context, l *ledger, st mailroom.FolderStatus) error {
 	placed := l.account().placed
 	if placed.Empty() {
@@ -34,11 +35,17 @@ func (s *session) followFlags(ctx context.Context, l *ledger, st mailroom.Folder
 		return s.flagsChanged(ctx, l, placed, st.HighestModSeq)
 	}
 	now := s.now()
-	if !passed(l.flagsAt, now, s.k.FlagsEvery) && s.noticed == nil {
+	if passed(l.flagsAt, now, s.k.FlagsEvery) || s.noticed != nil {
+		l.flagsAt = now
+		if err := s.flagsWindow(ctx, l, placed.Newest(s.k.FlagsWindow)); err != nil {
+			return err
+		}
+	}
+	if !l.scanRest.over(now) {
 		return nil
 	}
-	l.flagsAt = now
-	return s.flagsWindow(ctx, l, placed.Newest(s.k.FlagsWindow))
+	l.scanRest = pause{now, s.k.FlagsScanEvery}
+	return s.flagsScan(ctx, l, placed.Minus(placed.Newest(s.k.FlagsWindow)))
 }
 
 func (s *session) flagsChanged(ctx context.Context, l *ledger, placed mailroom.UIDSet, modseq uint64) error {
@@ -46,25 +53,79 @@ func (s *session) flagsChanged(ctx context.Context, l *ledger, placed mailroom.U
 	if modseq <= since {
 		return nil
 	}
-	set := mailroom.Range(1, placed.Max())
+	set := mailroom.Range(1, l.account().server.Max())
 	if since == 0 { // the server did not keep count before
 		set = placed.Newest(s.k.FlagsWindow)
 	}
+	flying := l.inFlight()
 	var changes []mailroom.FlagChange
-	err := s.conn.Flags(ctx, set, since, func(c mailroom.FlagChange) {
-		if placed.Contains(c.UID) {
-			changes = append(changes, c)
-		}
-	})
+	err := s.conn.Flags(ctx, set, since, func(c mailroom.FlagChange) { changes = append(changes, c) })
 	if err != nil {
 		return err
 	}
-	if err := s.applyFlags(ctx, l, changes); err != nil {
+	return s.flagsUpTo(ctx, l, changes, flying, modseq)
+}
+
+// flagsUpTo applies what the server says has changed up to modseq; flying are the
+// mails that were on their way when it was asked. One of those may have been
+// fetched before its change and be filed after this: then the question is put
+// again at the next look.
+func (s *session) flagsUpTo(ctx context.Context, l *ledger, changes []mailroom.FlagChange, flying mailroom.UIDSet, modseq uint64) error {
+	flying = flying.Union(l.inFlight())
+	placed := l.account().placed
+	var filed []mailroom.FlagChange
+	early := false
+	for _, c := range changes {
+		if placed.Contains(c.UID) {
+			filed = append(filed, c)
+		} else if flying.Contains(c.UID) {
+			early = true
+		}
+	}
+	if err := s.applyFlags(ctx, l, filed); err != nil || early {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.p.Cursor.HighestModSeq, l.dirty = modseq, true
+	return nil
+}
+
+func (l *ledger) inFlight() mailroom.UIDSet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flying
+}
+
+// flagsScan looks at the next part of the older mails, downwards, and keeps how
+// far it came, so that a restart goes on from there.
+func (s *session) flagsScan(ctx context.Context, l *ledger, older mailroom.UIDSet) error {
+	if edge := l.progress().FlagsEdge; edge > 0 {
+		older = older.Intersect(mailroom.Range(1, edge-1))
+	}
+	set := older.Newest(s.k.FlagsChunk)
+	if !set.Empty() {
+		var changes []mailroom.FlagChange
+		err := s.conn.Flags(ctx, set, 0, func(c mailroom.FlagChange) {
+			if set.Contains(c.UID) {
+				changes = append(changes, c)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.applyFlags(ctx, l, changes); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if set.Len() == older.Len() {
+		l.p.FlagsEdge, l.p.FlagsAt = 0, s.now()
+	} else {
+		l.p.FlagsEdge = set.Ranges()[0].From
+	}
+	l.dirty = l.dirty || !set.Empty()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ var (
 // memoryBlobs keeps raw mail in memory.
 type memoryBlobs struct {
 	mu   sync.Mutex
-	raws map[string]int
+	raws map[string][]byte
 }
 
 func (b *memoryBlobs) Put(_ context.Context, _ string, hashes []string, raws [][]byte) ([]mailroom.BlobRef, error) {
@@ -35,10 +36,19 @@ func (b *memoryBlobs) Put(_ context.Context, _ string, hashes []string, raws [][
 	defer b.mu.Unlock()
 	var out []mailroom.BlobRef
 	for i, h := range hashes {
-		b.raws[h] += 1
+		b.raws[h] = slices.Clone(raws[i])
 		out = append(out, mailroom.BlobRef{Hash: h, Pack: "p1", Length: int64(len(raws[i])), Size: int64(len(raws[i])), Codec: "raw"})
 	}
 	return out, nil
+}
+
+func (b *memoryBlobs) Open(_ context.Context, _, hash string) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if raw, ok := b.raws[hash]; ok {
+		return slices.Clone(raw), nil
+	}
+	return nil, mailroom.E(mailroom.NotFound, "error.not_found")
 }
 
 // site is a recruiter's mailbox on the pretend server, the real store, and the
@@ -65,7 +75,7 @@ func newSite(t *testing.T, s *store.Store, dialect imapd.Dialect) *site {
 		t.Fatal(err)
 	}
 	account.AddFolder("Sent Items", imapd.FolderOptions{Role: `\Sent`})
-	return &site{t: t, world: w, server: server, account: account, blobs: &memoryBlobs{raws: map[string]int{}}}
+	return &site{t: t, world: w, server: server, account: account, blobs: &memoryBlobs{raws: map[string][]byte{}}}
 }
 
 func (s *site) open(ctx context.Context, m mailroom.Mailbox) (syncer.Conn, error) {

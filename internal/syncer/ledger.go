@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -27,13 +28,17 @@ type ledger struct {
 	acc      account
 	loaded   bool // acc is from the store
 	listing  bool
-	live     mailroom.UIDSet // part of the backlog that the live lane reads
-	strays   mailroom.UIDSet // filed after they had left the server
-	attempts map[uint32]int  // at the mails in quarantine
-	run      *runLog         // the reading under way, one for both lanes
-	dirty    bool            // more has changed than the time of the last check
+	live     mailroom.UIDSet                // part of the backlog that the live lane reads
+	strays   mailroom.UIDSet                // filed after they had left the server
+	tried    map[uint32]mailroom.Quarantine // the mails in quarantine
+	run      *runLog                        // the reading under way, one for both lanes
+	dirty    bool                           // more has changed than the time of the last check
 	savedAt  time.Time
-	bulkRest pause // the bulk lane leaves it alone
+	bulkRest pause               // the bulk lane leaves it alone
+	pace     pace                // how fast the backlog is worked through
+	flying   mailroom.UIDSet     // being fetched or filed at this moment
+	sighted  []mailroom.Sighting // not written yet
+	offered  int                 // of those, in the row that is being written
 
 	shorts      int            // comparisons in a row that listed less than was counted
 	shortage    map[string]any // the last one's numbers
@@ -43,15 +48,20 @@ type ledger struct {
 	limited     bool           // the date limit was applied in this session
 	flagsAt     time.Time
 	flags       []flagged
+	scanRest    pause     // until the slow scan of flags goes on
 	dueAt       time.Time // when quarantine was last asked for mails to try again
 }
 
 func newLedger(m mailroom.Mapping, p mailroom.Progress, t *Tuning, now time.Time, jitter float64) *ledger {
 	p.MappingID, p.MailboxID = m.ID, m.MailboxID
 	return &ledger{
-		mapping: m, tuning: t, p: p, attempts: map[uint32]int{}, savedAt: p.CheckedAt,
-		// Spread, so that a node that starts does not compare everything at once.
-		compareRest: pause{now, t.CompareEvery/2 + time.Duration(jitter*float64(t.CompareEvery/2))},
+		mapping: m, tuning: t, p: p, tried: map[uint32]mailroom.Quarantine{}, savedAt: p.CheckedAt,
+		pace: resumed(p, now),
+		// Each session compares soon: what came while nobody was connected is where
+		// mail gets lost. Spread, so that a node that starts does not compare
+		// everything at once.
+		compareRest: pause{now, time.Duration(jitter * float64(min(t.CompareEvery, 2*t.Poll)))},
+		scanRest:    pause{now, time.Duration(jitter * float64(min(t.FlagsScanEvery, 2*t.Poll)))},
 	}
 }
 
@@ -61,10 +71,9 @@ func (l *ledger) load(held mailroom.Held, tried map[uint32]mailroom.Quarantine) 
 	defer l.mu.Unlock()
 	l.acc = newAccount(held, l.p.Skipped, l.p.Backlog)
 	l.loaded = true
-	for uid, q := range tried {
-		l.attempts[uid] = q.Attempts
-	}
-	l.dirty = l.dirty || l.acc.held() != l.p.OnServer
+	maps.Copy(l.tried, tried)
+	p := l.row(l.p, l.acc)
+	l.dirty = l.dirty || p.OnServer != l.p.OnServer || p.Stored != l.p.Stored || p.Quarantined != l.p.Quarantined || p.Dropped != l.p.Dropped
 	if l.acc.backlog.Len() <= l.tuning.LiveFirst { // not worth a connection of its own
 		l.live = l.acc.backlog
 	}
@@ -75,10 +84,11 @@ func (l *ledger) begin(c mailroom.Cursor, held mailroom.Held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.p.Cursor = c
-	l.p.BackfillTotal, l.p.BackfillStarted = 0, time.Time{}
+	l.endStretch()
+	l.p.FlagsEdge = 0
 	l.acc = newAccount(held, mailroom.UIDSet{}, mailroom.UIDSet{})
 	l.live, l.strays, l.flags = mailroom.UIDSet{}, mailroom.UIDSet{}, nil
-	l.attempts = map[uint32]int{}
+	l.tried = map[uint32]mailroom.Quarantine{}
 	l.loaded, l.listing, l.dirty, l.limited = true, true, true, true
 	l.comparedAt = time.Time{}
 }
@@ -90,6 +100,10 @@ func (l *ledger) found(list, skip mailroom.UIDSet, next uint32, now time.Time) {
 	defer l.mu.Unlock()
 	held := l.acc.held()
 	var fresh mailroom.UIDSet
+	if unknown := list.Minus(l.acc.server); !unknown.Empty() {
+		l.sighted = append(l.sighted, mailroom.Sighting{UIDValidity: l.p.Cursor.UIDValidity,
+			First: unknown.Ranges()[0].From, Last: unknown.Max(), At: now})
+	}
 	l.acc, fresh = l.acc.found(list, skip)
 	if top := list.Max(); top >= next && top+1 > top {
 		next = top + 1
@@ -110,10 +124,7 @@ func (l *ledger) found(list, skip mailroom.UIDSet, next uint32, now time.Time) {
 	} else {
 		l.live = l.live.Union(fresh.Newest(l.tuning.LiveFirst))
 	}
-	if l.p.BackfillStarted.IsZero() {
-		l.p.BackfillStarted, l.p.BackfillTotal = now, 0
-	}
-	l.p.BackfillTotal += n
+	l.startStretch(n, now)
 }
 
 // limit applies the date limit anew; within is what is recent enough.
@@ -129,10 +140,7 @@ func (l *ledger) limit(within mailroom.UIDSet, now time.Time) {
 	}
 	l.dirty = true
 	if added := l.acc.backlog.Minus(before).Len(); added > 0 {
-		if l.p.BackfillStarted.IsZero() {
-			l.p.BackfillStarted, l.p.BackfillTotal = now, 0
-		}
-		l.p.BackfillTotal += added
+		l.startStretch(added, now)
 	}
 }
 
@@ -147,24 +155,28 @@ func (l *ledger) gone(set mailroom.UIDSet) {
 }
 
 // after is the progress row as it will be once a batch is in.
-func (l *ledger) after(placed, quarantined mailroom.UIDSet) mailroom.Progress {
+func (l *ledger) after(h haul, now time.Time) mailroom.Progress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.row(l.acc.filed(placed, quarantined))
+	p, a := l.p, l.acc.filed(h.placed, h.quarantined)
+	l.pace.advance(&p, a, h, now)
 	p.Failures = 0
-	return p
+	p.Sighted = l.offer()
+	return l.row(p, a)
 }
 
 // filed notes that a batch is in.
-func (l *ledger) filed(placed, quarantined mailroom.UIDSet, now time.Time) {
+func (l *ledger) filed(h haul, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.strays = l.strays.Union(placed.Union(quarantined).Minus(l.acc.server))
-	l.acc = l.acc.filed(placed, quarantined)
+	l.strays = l.strays.Union(h.placed.Union(h.quarantined).Minus(l.acc.server))
+	l.acc = l.acc.filed(h.placed, h.quarantined)
+	l.pace = l.pace.advance(&l.p, l.acc, h, now)
 	l.live = l.live.Intersect(l.acc.backlog)
-	for u := range placed.Descending {
-		delete(l.attempts, u)
+	for u := range h.placed.Descending {
+		delete(l.tried, u)
 	}
+	l.written()
 	l.p.Failures = 0
 	l.bulkRest = pause{}
 	l.settle()
@@ -174,8 +186,20 @@ func (l *ledger) filed(placed, quarantined mailroom.UIDSet, now time.Time) {
 // settle ends the stretch of backfill when there is no backlog left.
 func (l *ledger) settle() {
 	if l.acc.backlog.Empty() {
-		l.p.BackfillTotal, l.p.BackfillStarted = 0, time.Time{}
+		l.endStretch()
 	}
+}
+
+// offer are the sightings that go with the row that is made now. write and mu
+// are held.
+func (l *ledger) offer() []mailroom.Sighting {
+	l.offered = len(l.sighted)
+	return l.sighted[:l.offered:l.offered]
+}
+
+// written notes that the row which offer was for is written. mu is held.
+func (l *ledger) written() {
+	l.sighted, l.offered = l.sighted[l.offered:], 0
 }
 
 // snapshot is the progress row as it is now, to be written.
@@ -184,12 +208,13 @@ func (l *ledger) snapshot() mailroom.Progress {
 	defer l.mu.Unlock()
 	l.settle()
 	l.dirty = false
-	return l.row(l.acc)
+	p := l.p
+	p.Sighted = l.offer()
+	return l.row(p, l.acc)
 }
 
-// row is the progress row of an account. mu is held.
-func (l *ledger) row(a account) mailroom.Progress {
-	p := l.p
+// row completes a progress row by an account. mu is held.
+func (l *ledger) row(p mailroom.Progress, a account) mailroom.Progress {
 	if l.loaded { // else what the store has is all there is
 		p.Backlog, p.Skipped = a.backlog, a.skipped
 		p.OnServer, p.Stored, p.Quarantined, p.Dropped = a.held(), a.placed.Len(), a.quarantined.Len(), a.dropped.Len()
@@ -203,7 +228,7 @@ func (l *ledger) row(a account) mailroom.Progress {
 		p.Stage = mailroom.StageIdle
 	}
 	if p.Backlog.Empty() {
-		p.BackfillTotal, p.BackfillStarted = 0, time.Time{}
+		clearStretch(&p)
 	}
 	return p
 }
@@ -216,6 +241,7 @@ func (l *ledger) saved(ok bool, now time.Time) {
 		l.dirty = true
 		return
 	}
+	l.written()
 	l.savedAt = now
 }
 
@@ -347,7 +373,19 @@ func (l *ledger) account() account {
 func (l *ledger) progress() mailroom.Progress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.row(l.acc)
+	return l.row(l.p, l.acc)
+}
+
+// fly notes that mails are on their way.
+func (l *ledger) fly(set mailroom.UIDSet) (landed func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying = l.flying.Union(set)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.flying = l.flying.Minus(set)
+	}
 }
 
 func (l *ledger) generation() uint32 {
@@ -368,10 +406,16 @@ func (l *ledger) parkedNow(now time.Time) bool {
 	return l.p.Problem != nil && !due(l.p.RetryAt, now, parkMost(l.p.Failures))
 }
 
-// attempt counts one more try of a mail that goes into quarantine.
-func (l *ledger) attempt(uid uint32) int {
+// triedBefore is the row of a mail in quarantine, empty for one that is not.
+func (l *ledger) triedBefore(uid uint32) mailroom.Quarantine {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.attempts[uid]++
-	return l.attempts[uid]
+	return l.tried[uid]
+}
+
+// tries notes that a mail goes into quarantine.
+func (l *ledger) tries(q mailroom.Quarantine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tried[q.UID] = q
 }

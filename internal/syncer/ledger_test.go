@@ -11,6 +11,7 @@ func testLedger() *ledger {
 	t := Tuning{}.withDefaults()
 	l := newLedger(mailroom.Mapping{ID: "map_1"}, mailroom.Progress{}, &t, time.Unix(1, 0), 0)
 	l.begin(mailroom.Cursor{UIDValidity: 7, UIDNext: 1}, mailroom.Held{})
+	l.compareRest = pause{time.Unix(1, 0), time.Hour}
 	return l
 }
 
@@ -21,7 +22,7 @@ func TestFiledAfterItLeft(t *testing.T) {
 	l := testLedger()
 	l.found(mailroom.Range(1, 10), mailroom.UIDSet{}, 11, now)
 	l.gone(mailroom.UIDs(4))
-	l.filed(mailroom.Range(1, 10), mailroom.UIDSet{}, now)
+	l.filed(haul{placed: mailroom.Range(1, 10)}, now)
 	p := l.progress()
 	if p.OnServer != 9 || p.Stored != 9 || !p.Backlog.Empty() {
 		t.Errorf("%+v", p)
@@ -46,12 +47,12 @@ func TestStretchOfBackfill(t *testing.T) {
 	if p.Stage != mailroom.StageBackfill || p.BackfillTotal != 4900 || !p.BackfillStarted.Equal(start) || p.Skipped.Len() != 100 {
 		t.Errorf("%+v", p)
 	}
-	l.filed(mailroom.Range(3001, 5000), mailroom.UIDSet{}, start)
+	l.filed(haul{placed: mailroom.Range(3001, 5000)}, start)
 	l.found(mailroom.Range(5001, 5001), mailroom.UIDSet{}, 5002, start.Add(time.Minute))
 	if p = l.progress(); p.BackfillTotal != 4901 || !p.BackfillStarted.Equal(start) || p.Backlog.Len() != 2901 {
 		t.Errorf("%+v", p)
 	}
-	l.filed(mailroom.Range(101, 5001), mailroom.UIDSet{}, start)
+	l.filed(haul{placed: mailroom.Range(101, 5001)}, start)
 	if p = l.progress(); p.BackfillTotal != 0 || !p.BackfillStarted.IsZero() || p.Stage != mailroom.StageIdle || p.Cursor.UIDNext != 5002 {
 		t.Errorf("%+v", p)
 	}

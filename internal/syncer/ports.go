@@ -108,6 +108,8 @@ type Store interface {
 type Blobs interface {
 	// Put keeps raws, whose SHA-256 in hex are hashes, and says where.
 	Put(ctx context.Context, orgID string, hashes []string, raws [][]byte) ([]mailroom.BlobRef, error)
+	// Open reads a raw mail that a row names; NotFound when it is not there.
+	Open(ctx context.Context, orgID, hash string) ([]byte, error)
 }
 
 // Limits are a provider's manners towards one mailbox.

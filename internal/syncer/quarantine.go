@@ -23,8 +23,11 @@ const (
 func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) error {
 	const most = 20 // at a time: they must not hold up new mail
 	now := s.now()
-	held := l.account().quarantined
-	if held.Empty() || !s.manual && !passed(l.dueAt, now, s.k.Poll) {
+	every := s.k.Poll
+	if l.account().quarantined.Empty() { // there may be some that have left the server
+		every = s.k.CompareEvery
+	}
+	if !s.manual && !passed(l.dueAt, now, every) {
 		return nil
 	}
 	l.dueAt = now
@@ -33,21 +36,36 @@ func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) 
 		return storeErr(err)
 	}
 	for _, q := range due {
-		uid := q.UID
-		if !held.Contains(uid) || !q.GoneAt.IsZero() {
-			continue
-		}
-		err := s.readAll(ctx, s.conn, l, mailroom.UIDs(uid), s.k.liveLane(), run)
-		if err != nil && broken(err) && ctx.Err() == nil {
-			if err := s.fileSilent(ctx, l, l.generation(), mailroom.UIDs(uid), keyBreaks, run); err != nil {
-				return err
-			}
-		}
-		if err != nil {
+		if err := s.retry(ctx, l, q, run); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// retry tries one mail again: from the raw copy where that is the mail, else
+// from the server.
+func (s *session) retry(ctx context.Context, l *ledger, q mailroom.Quarantine, run *runLog) error {
+	gone := !q.GoneAt.IsZero()
+	if !gone && (q.UIDValidity != l.generation() || !l.account().quarantined.Contains(q.UID)) {
+		return nil
+	}
+	if q.RawHash != "" && q.Reason.Key != keyPlaceholder && q.Reason.Key != keyEmpty {
+		if done, err := s.retryKept(ctx, l, q, run); done || err != nil {
+			return err
+		}
+		q.RawHash = ""
+	}
+	if gone { // there is nothing to try: it makes room for others
+		return s.fileGone(ctx, l, q, item{reason: &q.Reason}, run)
+	}
+	err := s.readAll(ctx, s.conn, l, mailroom.UIDs(q.UID), s.k.liveLane(), run)
+	if err != nil && broken(err) && ctx.Err() == nil {
+		if err := s.fileSilent(ctx, l, l.generation(), mailroom.UIDs(q.UID), keyBreaks, run); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // readAll reads set and looks after the UIDs that did not answer: those that
@@ -84,7 +102,9 @@ func (s *session) readSilent(ctx context.Context, conn Conn, l *ledger, generati
 	switch {
 	case rest.Empty():
 		return nil
-	case rest.Len() == 1 || ctx.Err() != nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case rest.Len() == 1:
 		return s.fileSilent(ctx, l, generation, rest, keyEmpty, run)
 	}
 	newer := rest.Newest(rest.Len() / 2)
@@ -125,12 +145,18 @@ func (s *session) closeIn(ctx context.Context, l *ledger, generation uint32, set
 }
 
 func (s *session) quarantine(l *ledger, generation uint32, it item, now time.Time) mailroom.Quarantine {
-	n := l.attempt(it.mail.UID)
+	before := l.triedBefore(it.mail.UID)
+	n := before.Attempts + 1
 	size := it.mail.Size
-	return mailroom.Quarantine{
+	if it.hash == "" && before.RawHash != "" { // what came once is worth more than the server's silence
+		it.hash, size, it.reason = before.RawHash, before.Size, &before.Reason
+	}
+	q := mailroom.Quarantine{
 		ID: mailroom.NewID(mailroom.PrefixQuarantine), OrgID: s.work.Mailbox.OrgID,
 		MailboxID: l.mapping.MailboxID, MappingID: l.mapping.ID, RawName: l.mapping.RawName,
 		UIDValidity: generation, UID: it.mail.UID, RawHash: it.hash, Size: size,
-		Reason: *it.reason, Attempts: n, RetryAt: now.Add(retryQuarantine(it.reason.Key, n)), CreatedAt: now,
+		Reason: *it.reason, Attempts: n, RetryAt: now.Add(retryQuarantine(it.reason.Key, n)), CreatedAt: now, Version: s.k.Version,
 	}
+	l.tries(q)
+	return q
 }

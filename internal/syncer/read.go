@@ -32,6 +32,8 @@ type item struct {
 	msg    mailroom.Message
 	reason *mailroom.Problem // it goes into quarantine
 	weight int64             // taken from the lane's budget
+	size   int64             // octets that came
+	readAt time.Time         // when they had come
 	at     time.Time         // when it was parsed
 }
 
@@ -55,6 +57,7 @@ type reading struct {
 // read fetches set and files what comes. It returns the UIDs that answered; a
 // UID that did not is neither filed nor forgotten.
 func (s *session) read(ctx context.Context, conn Conn, l *ledger, set mailroom.UIDSet, ln lane, run *runLog) (mailroom.UIDSet, error) {
+	defer l.fly(set)()
 	// While a batch is being filed the next one gathers, as far as the budget goes.
 	ahead := int(min(set.Len(), int64(s.k.BatchMails)))
 	r := &reading{s: s, l: l, lane: ln, generation: l.generation(), run: run, names: map[string]bool{},
@@ -120,7 +123,8 @@ func (r *reading) fetch(ctx context.Context, conn Conn, set mailroom.UIDSet) err
 			return context.Cause(ctx)
 		}
 		r.s.moving()
-		it := item{mail: m, weight: min(int64(len(m.Raw)), r.lane.most)}
+		n := int64(len(m.Raw))
+		it := item{mail: m, weight: min(n, r.lane.most), size: n, readAt: r.s.now()}
 		if err := r.lane.budget.Acquire(ctx, it.weight); err != nil {
 			it.weight = 0
 			it.release(r.lane)

@@ -347,7 +347,7 @@ func (s *session) quiet(l *ledger, st mailroom.FolderStatus) bool {
 	if quarantined && passed(l.dueAt, now, 5*s.k.Poll) {
 		return false
 	}
-	if s.conn.CanCondStore() {
+	if s.conn.CanCondStore() && st.HighestModSeq > 0 {
 		return st.HighestModSeq <= modseq
 	}
 	return !placed || !passed(l.flagsAt, now, s.k.FlagsEvery)

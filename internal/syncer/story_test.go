@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,9 @@ import (
 //	renumber, drop, lie, flip, hide
 //	fail OP KIND/KEY [times=n] [until=5m] [after=n]    and "fail OP none"
 //	ask, pause, resume, unmap, steal, database down|up
+//	giveup, takeback INBOX 3    a person drops a mail from quarantine, and thinks better of it
+//	upgrade A                   a node comes back as a version that reads more
+//	clock -1h                   the nodes' clocks are set
 //	run 10s
 //	want INBOX stored=3 ...     and "want mailbox ...", "want server ...", "want done"
 func TestStories(t *testing.T) {
@@ -71,16 +75,18 @@ func tell(t *testing.T, file string) {
 
 // world is one mailbox, its server and the nodes that read it.
 type world struct {
-	t      testing.TB
-	at     string
-	server *fakeServer
-	store  *fakeStore
-	blobs  *fakeBlobs
-	nodes  map[string]*node
-	tuning Tuning
-	open   Open
-	conns  int
-	bodies int
+	t       testing.TB
+	at      string
+	server  *fakeServer
+	store   *fakeStore
+	blobs   *fakeBlobs
+	nodes   map[string]*node
+	tuning  Tuning
+	open    Open
+	conns   int
+	bodies  int
+	version int
+	clock   atomic.Int64 // how far the clocks of the nodes are off, in nanoseconds
 }
 
 type node struct {
@@ -96,6 +102,24 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// now is what the clocks of the nodes show.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) }
+
+func (w *world) versionName() string { return fmt.Sprintf("v%d", w.version) }
+
+// parser is that of the present version: the first does not read everything.
+func (w *world) parser() func([]byte) (mailroom.Message, error) {
+	if w.version == 0 {
+		return parseOrPanic
+	}
+	return func(raw []byte) (mailroom.Message, error) {
+		if unreadable(raw) {
+			return envelope.Parse(rawMail(strings.TrimPrefix(string(raw), noMail)))
+		}
+		return parseOrPanic(raw)
+	}
+}
+
 func (w *world) start(name string) *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.DiscardHandler
@@ -106,7 +130,7 @@ func (w *world) start(name string) *node {
 		Node: name, Store: w.store, Blobs: w.blobs, Open: w.open, Tuning: w.tuning,
 		Limits: func(mailroom.Mailbox) Limits { return Limits{Connections: w.conns} },
 		Jitter: func() float64 { return 0.5 }, Log: slog.New(log).With("node", name),
-		Parse: parseOrPanic,
+		Parse: w.parser(), Version: w.versionName(), Now: w.now,
 	})}
 	w.nodes[name] = n
 	go func() { n.done <- n.keeper.Run(ctx) }()

@@ -87,7 +87,7 @@ func (w *world) mailboxFigures() map[string]string {
 		"problem": problemText(s.mailbox.Problem), "failures": strconv.Itoa(s.failures), "answered": dones, "held": held,
 		"owner": s.owner, "retry": time.Until(s.retryAt).Round(time.Second).String(),
 		"messages": strconv.Itoa(len(s.messages)), "runs": strconv.Itoa(len(s.runs)), "failedruns": strconv.Itoa(failed),
-		"read": strconv.Itoa(seen), "puts": strconv.Itoa(w.blobs.put), "blobs": strconv.Itoa(len(s.blobs)),
+		"read": strconv.Itoa(seen), "puts": strconv.Itoa(w.blobs.put), "opened": strconv.Itoa(w.blobs.opened), "blobs": strconv.Itoa(len(s.blobs)),
 		"writes": strconv.Itoa(s.writes), "delivered": strconv.Itoa(len(s.delivered["ofo_Inbox"])),
 	}
 }
@@ -97,7 +97,7 @@ func (w *world) serverFigures() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return map[string]string{"logins": strconv.Itoa(s.logins), "most": strconv.Itoa(s.most), "open": strconv.Itoa(len(s.conns)),
-		"examines": strconv.Itoa(s.examines), "searches": strconv.Itoa(s.searches),
+		"fetched": strconv.Itoa(s.fetched), "examines": strconv.Itoa(s.examines), "searches": strconv.Itoa(s.searches),
 		"flagreads": strconv.Itoa(s.flagged)}
 }
 
@@ -105,7 +105,8 @@ func (w *world) folderFigures(name string) map[string]string {
 	s := w.store
 	m := w.mapping(name)
 	p := s.progress[m.ID]
-	placed, quarantined := s.held(m.RawName, p.Cursor.UIDValidity)
+	held := s.held(m.RawName, p.Cursor.UIDValidity)
+	placed, quarantined := held.Placed, held.Quarantined
 	first, last := "none", "none"
 	var latest time.Time
 	for _, at := range s.order {
@@ -117,20 +118,29 @@ func (w *world) folderFigures(name string) map[string]string {
 			latest = s.placed[at].at
 		}
 	}
-	reason, attempts := "none", 0
+	reason, attempts, gone := "none", 0, 0
+	var versions []string
 	for at, q := range s.quarantine {
 		if at.raw == name {
 			reason, attempts = q.Reason.Key, max(attempts, q.Attempts)
+			versions = append(versions, q.Version)
+			if !q.GoneAt.IsZero() {
+				gone++
+			}
 		}
 	}
 	newest := fmt.Sprint(placed.Max())
-	state := mailroom.MappingState(*m, p, time.Now())
+	state := mailroom.MappingState(*m, p, w.now())
 	return map[string]string{
 		"server": fmt.Sprint(p.OnServer), "stored": fmt.Sprint(p.Stored), "quarantined": fmt.Sprint(p.Quarantined),
 		"skipped": fmt.Sprint(p.Skipped.Len()), "backlog": fmt.Sprint(p.Backlog.Len()), "rows": fmt.Sprint(placed.Len()),
 		"quarantinerows": fmt.Sprint(quarantined.Len()), "problem": problemText(p.Problem), "failures": fmt.Sprint(p.Failures),
-		"fresh": time.Since(p.CheckedAt).Round(time.Millisecond).String(), "first": first, "last": last, "reason": reason,
-		"attempts": strconv.Itoa(attempts), "newest": newest, "age": time.Since(latest).Round(time.Millisecond).String(), "state": string(state), "stage": string(p.Stage),
-		"validity": fmt.Sprint(p.Cursor.UIDValidity), "total": fmt.Sprint(p.BackfillTotal),
+		"fresh": w.now().Sub(p.CheckedAt).Round(time.Millisecond).String(), "first": first, "last": last, "reason": reason,
+		"attempts": strconv.Itoa(attempts), "keptgone": strconv.Itoa(gone), "newest": newest, "age": time.Since(latest).Round(time.Millisecond).String(), "state": string(state), "stage": string(p.Stage),
+		"validity": fmt.Sprint(p.Cursor.UIDValidity), "total": fmt.Sprint(p.BackfillTotal), "dropped": fmt.Sprint(p.Dropped),
+		"sightings": fmt.Sprint(len(s.sighted[m.ID])), "compared": w.now().Sub(p.ComparedAt).Round(time.Millisecond).String(),
+		"rate": fmt.Sprint(p.RateMails), "byterate": fmt.Sprint(p.RateBytes), "bytes": fmt.Sprint(p.BackfillBytes),
+		"edge": p.BackfillEdge.Format(time.DateOnly), "flagsedge": fmt.Sprint(p.FlagsEdge),
+		"scanned": w.now().Sub(p.FlagsAt).Round(time.Second).String(), "versions": strings.Join(versions, ","),
 	}
 }

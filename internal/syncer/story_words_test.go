@@ -33,6 +33,8 @@ var commands = map[string]func(*world, []string){
 				w.server.perMail = w.duration(v)
 			case "livefirst":
 				w.tuning.LiveFirst = int64(w.number(v))
+			case "slice":
+				w.tuning.Slice, w.tuning.BatchMails = int64(w.number(v)), w.number(v)
 			default:
 				w.t.Fatalf("%s: %s?", w.at, o)
 			}
@@ -75,7 +77,30 @@ var commands = map[string]func(*world, []string){
 		})
 	},
 	"start": func(w *world, a []string) { w.start(a[0]) },
-	"stop":  func(w *world, a []string) { w.stop(a[0]) },
+	"upgrade": func(w *world, a []string) { // a node comes back as a version that reads what none could read
+		w.stop(a[0])
+		w.version++
+		w.person(func() {
+			for at, q := range w.store.quarantine {
+				if q.Version != w.versionName() && q.DroppedAt.IsZero() && q.Reason.Key != keyPlaceholder && q.Reason.Key != keyEmpty {
+					q.RetryAt = w.now()
+					w.store.quarantine[at] = q
+				}
+			}
+			w.store.mailbox.Wanted++
+		})
+		w.start(a[0])
+	},
+	"giveup": func(w *world, a []string) { // a person drops mails from quarantine
+		w.choose(a, func(q *mailroom.Quarantine) { q.DroppedAt, q.DroppedReason = w.now(), "spam" })
+	},
+	"takeback": func(w *world, a []string) {
+		w.choose(a, func(q *mailroom.Quarantine) { q.DroppedAt, q.DroppedReason, q.RetryAt = time.Time{}, "", w.now() })
+	},
+	"clock": func(w *world, a []string) { // the wall clock is set
+		w.clock.Add(int64(w.duration(a[0])))
+	},
+	"stop": func(w *world, a []string) { w.stop(a[0]) },
 	"kill": func(w *world, a []string) {
 		w.store.mu.Lock()
 		w.store.dead[a[0]] = true
@@ -130,7 +155,7 @@ var commands = map[string]func(*world, []string){
 		w.server.change(a[0], func(f *fakeFolder) {
 			for _, m := range f.mails {
 				m.refused, m.silent, m.breaks, m.panics = "", 0, false, false
-				if string(m.raw) == "\x00\x01\x02" {
+				if unreadable(m.raw) {
 					m.raw = rawMail(fmt.Sprintf("healed %d", m.uid))
 				}
 			}
@@ -189,7 +214,7 @@ var commands = map[string]func(*world, []string){
 	"due": func(w *world, _ []string) { // a person presses "try again" on all
 		w.person(func() {
 			for at, q := range w.store.quarantine {
-				q.RetryAt = time.Now()
+				q.RetryAt = w.now()
 				w.store.quarantine[at] = q
 			}
 			w.store.mailbox.Wanted++
@@ -212,7 +237,7 @@ func addMails(w *world, a []string) {
 		w.bodies++
 		w.server.add(a[0], body, func(m *fakeMail) {
 			if _, ok := option(a, "broken"); ok {
-				m.raw = []byte("\x00\x01\x02")
+				m.raw = []byte(noMail + body)
 			}
 			if _, ok := option(a, "panics"); ok {
 				m.raw = rawMail("please panic")
@@ -230,4 +255,30 @@ func addMails(w *world, a []string) {
 			_, m.flags.Seen = option(a, "seen")
 		})
 	}
+}
+
+// noMail begins what no parser can read, but for that of a later version.
+const noMail = "\x00\x01\x02"
+
+func unreadable(raw []byte) bool { return strings.HasPrefix(string(raw), noMail) }
+
+// choose lets a person change rows of quarantine, as the store does it.
+func (w *world) choose(a []string, change func(*mailroom.Quarantine)) {
+	w.person(func() {
+		n := 0
+		for uid := range w.set(a[1]).Descending {
+			for at, q := range w.store.quarantine {
+				if at.raw == a[0] && at.uid == uid {
+					change(&q)
+					w.store.quarantine[at] = q
+					n++
+				}
+			}
+		}
+		if n == 0 {
+			w.t.Fatalf("%s: not in quarantine", w.at)
+		}
+		w.store.mailbox.MappingsVersion++
+		w.store.mailbox.Wanted++
+	})
 }
