@@ -131,7 +131,7 @@ func (a *App) wire() error {
 		}, Log: a.log,
 	})
 	a.keeper = syncer.New(syncer.Config{
-		Store: a.store, Blobs: blobs, Node: cfg.Node, Parse: envelope.Parse, Log: a.log, Tuning: syncer.Tuning{Poll: cfg.Poll},
+		Store: a.store, Blobs: blobs, Node: cfg.Node, Version: cfg.readingVersion(), Parse: envelope.Parse, Log: a.log, Tuning: syncer.Tuning{Poll: cfg.Poll},
 		Open: func(ctx context.Context, m mailroom.Mailbox) (syncer.Conn, error) {
 			conn, err := boxes.open(ctx, m)
 			if err != nil { // not conn: a nil *Conn in an interface is not nil
