@@ -22,6 +22,10 @@ type Mapping struct {
 	CreatedAt    time.Time
 }
 
+// MaxSubfolders bounds the rows of a mailbox that follow others. What is left out
+// is told with the row that asks for it: see MappingRow.LeftOut.
+const MaxSubfolders = 1000
+
 // Removal is what becomes of a mail in OTYS that is removed from its IMAP folder.
 type Removal string
 

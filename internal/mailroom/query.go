@@ -59,6 +59,7 @@ type MappingRow struct {
 	Progress   Progress
 	OTYSFolder OTYSFolder
 	Gone       bool     // the folder is no longer listed by the server
+	LeftOut    int      // subfolders that should follow it and do not, since there are too many
 	LastRun    *SyncRun // nil when it has never been read
 }
 

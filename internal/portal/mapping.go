@@ -67,6 +67,10 @@ func (p *Portal) mappingRows(ctx context.Context, mailboxID string) ([]MappingRo
 
 // mappingRow adds to what is stored what follows from it at a time.
 func mappingRow(r mailroom.MappingRow, now time.Time) MappingRow {
+	if r.LeftOut > 0 && r.Progress.Problem == nil {
+		e := mailroom.E(mailroom.Invalid, "mapping.error.many_subfolders").With("folder", r.Mapping.Name).With("n", r.LeftOut).With("max", mailroom.MaxSubfolders)
+		r.Progress.Problem = mailroom.ProblemOf(e, r.Mapping.CreatedAt)
+	}
 	v := MappingRow{
 		Mapping: r.Mapping, Progress: r.Progress, OTYSFolder: r.OTYSFolder, Gone: r.Gone, LastRun: r.LastRun,
 		State: mailroom.MappingState(r.Mapping, r.Progress, now),

@@ -12,7 +12,7 @@ import (
 
 // Folders returns the folders of a mailbox as last listed, those gone included.
 func (s *Store) Folders(ctx context.Context, mailboxID string) ([]mailroom.Folder, error) {
-	return all(ctx, s.read(), scanFolder, `SELECT `+folderColumns+` FROM folders WHERE mailbox_id = $1 ORDER BY name, raw_name`, mailboxID)
+	return foldersOf(ctx, s.read(), mailboxID)
 }
 
 // SaveFolders replaces the list of a mailbox's folders; those not in it are

@@ -56,7 +56,7 @@ func (s *Store) FollowFolder(ctx context.Context, c mailroom.Claim, mappingID st
 			return mailroom.E(mailroom.Conflict, "mapping.error.followed").With("folder", m.Name).With("to", clean(to.Name))
 		}
 		if there.ID != "" {
-			if err := t.giveWay(ctx, there, m); err != nil {
+			if err := t.giveWay(ctx, f.userID, there, m); err != nil {
 				return err
 			}
 		}
@@ -73,12 +73,12 @@ func (s *Store) FollowFolder(ctx context.Context, c mailroom.Claim, mappingID st
 
 // giveWay takes away the row of a subfolder that m follows to: what it brought is
 // m's from now on.
-func (t *tx) giveWay(ctx context.Context, child, m mailroom.Mapping) error {
+func (t *tx) giveWay(ctx context.Context, userID string, child, m mailroom.Mapping) error {
 	if child.OTYSFolderID != m.OTYSFolderID {
 		if _, err := t.exec(ctx, `UPDATE mappings SET otys_folder_id = $1 WHERE id = $2`, m.OTYSFolderID, child.ID); err != nil {
 			return err
 		}
-		if err := t.moveDeliveries(ctx, aiming{child.ID, child.OTYSFolderID, m.OTYSFolderID}); err != nil {
+		if err := t.moveDeliveries(ctx, userID, aiming{child.ID, child.OTYSFolderID, m.OTYSFolderID}); err != nil {
 			return err
 		}
 		if err := t.recountFolders(ctx, []string{child.OTYSFolderID, m.OTYSFolderID}); err != nil {

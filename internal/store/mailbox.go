@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -136,7 +137,7 @@ func (t *tx) dropPassword(ctx context.Context, mailboxID string) error {
 
 // ReplaceMailbox retires a mailbox, without its secrets but with its mappings and
 // mail, and puts another of the same user in its place; with keep the new one
-// begins with the same mapping rows.
+// begins with the same mapping rows, those that follow others included.
 func (s *Store) ReplaceMailbox(ctx context.Context, oldID string, m mailroom.Mailbox, keep bool, ev mailroom.AuditEvent) error {
 	return s.tx(ctx, func(t *tx) error {
 		old, err := t.lockMailbox(ctx, oldID)
@@ -184,8 +185,14 @@ func (t *tx) copyMappings(ctx context.Context, fromID string, to mailroom.Mailbo
 	if err != nil {
 		return err
 	}
+	ids := map[string]string{"": ""}
+	for _, r := range rows {
+		ids[r.ID] = mailroom.NewID(mailroom.PrefixMapping)
+	}
 	for i, r := range rows {
-		r.ID, r.MailboxID = mailroom.NewID(mailroom.PrefixMapping), to.ID
+		r.ID, r.ParentID, r.MailboxID = ids[r.ID], ids[r.ParentID], to.ID
+		// Another account: its folders are others, of the same names.
+		r.ObjectID, r.FollowedFrom, r.FollowedAt = "", "", time.Time{}
 		r.CreatedAt = mailroom.FromMicros(t.at + int64(i)) // what rows are sorted by
 		if err := t.addMapping(ctx, r); err != nil {
 			return err

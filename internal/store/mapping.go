@@ -46,10 +46,15 @@ func (s *Store) mappingRows(ctx context.Context, which, arg string) (out []mailr
 		if err != nil {
 			return err
 		}
+		left, err := leftOut(ctx, q, mappings)
+		if err != nil {
+			return err
+		}
 		out = make([]mailroom.MappingRow, 0, len(mappings))
 		for _, m := range mappings {
 			r := mailroom.MappingRow{
 				Mapping: m, Progress: progress[m.ID], OTYSFolder: folders[m.OTYSFolderID], Gone: gone[folderKey{m.MailboxID, m.RawName}],
+				LeftOut: left[m.ID],
 			}
 			if run, ok := runs[m.ID]; ok {
 				r.LastRun = &run
@@ -101,7 +106,7 @@ func (s *Store) MappingByID(ctx context.Context, orgID, id string) (mailroom.Map
 	return one(ctx, s.read(), scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE id = $1 AND org_id = $2`, id, orgID)
 }
 
-// PauseMapping pauses a mapping or lets it go on.
+// PauseMapping pauses a mapping or lets it go on, and the rows that follow it.
 func (s *Store) PauseMapping(ctx context.Context, orgID, id string, paused bool, ev mailroom.AuditEvent) error {
 	return s.tx(ctx, func(t *tx) error {
 		m, err := one(ctx, t, scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE id = $1 AND org_id = $2`, id, orgID)
@@ -112,7 +117,8 @@ func (s *Store) PauseMapping(ctx context.Context, orgID, id string, paused bool,
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `UPDATE mappings SET paused = $1 WHERE id = $2`, paused, id); err != nil {
+		if _, err := t.exec(ctx, `UPDATE mappings SET paused = $1 WHERE mailbox_id = $3 AND (id = $2 OR parent_id = $2)`,
+			paused, id, box.ID); err != nil {
 			return err
 		}
 		if err := t.remapped(ctx, box, paused); err != nil {

@@ -8,11 +8,13 @@ import (
 	"mailroom/internal/mailroom"
 )
 
-// SaveMappings makes c.Rows the rows of a mailbox and asks for a sync. Rows are
-// told apart by their IMAP folder: a known one keeps its id and progress, a new
-// one takes the id that c gives it. Mail stays when its row goes, and moves when
-// its row is aimed at another OTYS folder. Conflict "mapping.error.version" when
-// the rows are not those of c.Version any more.
+// SaveMappings makes c.Rows the rows of a mailbox that a person made, and asks for
+// a sync. Rows are told apart by their IMAP folder: a known one keeps its id and
+// progress, a new one takes the id that c gives it. Rows of subfolders come and go
+// with the rows that they follow, and one of them for which c has a row becomes
+// the person's. Mail stays when its row goes, and moves when its row is aimed at
+// another OTYS folder. Conflict "mapping.error.version" when the rows are not
+// those of c.Version any more.
 func (s *Store) SaveMappings(ctx context.Context, c mailroom.MappingChange, ev mailroom.AuditEvent) error {
 	return s.tx(ctx, func(t *tx) error {
 		box, err := t.lockMailbox(ctx, c.MailboxID)
@@ -32,7 +34,11 @@ func (s *Store) SaveMappings(ctx context.Context, c mailroom.MappingChange, ev m
 		if err != nil {
 			return err
 		}
-		changed, err := t.replaceMappings(ctx, box, before, c.Rows)
+		is, err := t.family(ctx, box.ID, saved(box, before, c.Rows), before)
+		if err != nil {
+			return err
+		}
+		changed, err := t.replaceMappings(ctx, box, before, is)
 		if err != nil {
 			return err
 		}
@@ -41,6 +47,21 @@ func (s *Store) SaveMappings(ctx context.Context, c mailroom.MappingChange, ev m
 		}
 		return t.audit(ctx, ev)
 	})
+}
+
+// saved are the rows of a form, each with the id by which it is known already.
+func saved(box mailroom.Mailbox, before, form []mailroom.Mapping) []mailroom.Mapping {
+	ids := map[string]string{}
+	for _, m := range before {
+		ids[m.RawName] = m.ID
+	}
+	rows := slices.Clone(form)
+	for i := range rows {
+		r := &rows[i]
+		r.ID = cmp.Or(ids[r.RawName], r.ID)
+		r.OrgID, r.MailboxID, r.ParentID, r.Removal = box.OrgID, box.ID, "", cmp.Or(r.Removal, mailroom.RemovalKeep)
+	}
+	return rows
 }
 
 // ownFolders makes sure that every OTYS folder of a change is the user's.
@@ -63,15 +84,14 @@ type aiming struct{ mappingID, from, to string }
 
 // replaceMappings writes the rows; changed reports whether one that was there
 // is not the same any more.
-func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before, rows []mailroom.Mapping) (changed bool, err error) {
+func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before []mailroom.Mapping, is family) (changed bool, err error) {
 	old := map[string]mailroom.Mapping{}
 	for _, m := range before {
 		old[m.RawName] = m
 	}
-	var added []mailroom.Mapping
+	var added, dated []mailroom.Mapping
 	var aimed []aiming
-	for _, r := range rows {
-		r.OrgID, r.MailboxID = box.OrgID, box.ID
+	for _, r := range slices.Concat(is.persons, is.children) {
 		was, known := old[r.RawName]
 		if !known {
 			added = append(added, r)
@@ -80,6 +100,9 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before, 
 		delete(old, r.RawName)
 		if was.OTYSFolderID != r.OTYSFolderID {
 			aimed = append(aimed, aiming{was.ID, was.OTYSFolderID, r.OTYSFolderID})
+		}
+		if !was.Since.Equal(r.Since) {
+			dated = append(dated, r)
 		}
 		different, err := t.changeMapping(ctx, was, r)
 		if err != nil {
@@ -95,29 +118,45 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before, 
 			}
 		}
 	}
-	var recount []string
 	// All rows stand as they shall be by now: what moves is judged by where every
 	// row aims, so that two rows can change places.
+	var recount []string
 	for _, a := range aimed {
 		recount = append(recount, a.from, a.to)
-		if err := t.moveDeliveries(ctx, a); err != nil {
+		if err := t.moveDeliveries(ctx, box.UserID, a); err != nil {
 			return false, err
 		}
 	}
-	for _, m := range added {
-		if err := t.addMapping(ctx, m); err != nil {
+	for _, m := range dated {
+		recount = append(recount, m.OTYSFolderID)
+		if err := t.redeliver(ctx, box.UserID, m); err != nil {
 			return false, err
 		}
-		folders, err := t.adoptPlacements(ctx, box.UserID, m, 0)
+	}
+	folders, err := t.addMappings(ctx, box.UserID, added)
+	if err != nil {
+		return false, err
+	}
+	if err := t.auditSubfolders(ctx, is.persons, added); err != nil {
+		return false, err
+	}
+	return changed, t.recountFolders(ctx, append(recount, folders...))
+}
+
+// addMappings makes rows, which take over what was read of their folders before.
+// It returns the OTYS folders to be counted anew.
+func (t *tx) addMappings(ctx context.Context, userID string, rows []mailroom.Mapping) (recount []string, err error) {
+	for _, m := range rows {
+		if err := t.addMapping(ctx, m); err != nil {
+			return nil, err
+		}
+		folders, err := t.adoptPlacements(ctx, userID, m, 0)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		recount = append(recount, folders...)
 	}
-	if len(recount) == 0 {
-		return changed, nil
-	}
-	return changed, t.recountFolders(ctx, recount)
+	return recount, nil
 }
 
 func (t *tx) addMapping(ctx context.Context, m mailroom.Mapping) error {
@@ -133,9 +172,11 @@ func (t *tx) addMapping(ctx context.Context, m mailroom.Mapping) error {
 
 func (t *tx) changeMapping(ctx context.Context, was, is mailroom.Mapping) (different bool, err error) {
 	since := mailroom.Micros(is.Since)
-	different = was.OTYSFolderID != is.OTYSFolderID || was.Paused != is.Paused || mailroom.Micros(was.Since) != since
-	if _, err := t.exec(ctx, `UPDATE mappings SET name = $1, otys_folder_id = $2, since = $3, paused = $4 WHERE id = $5`,
-		clean(is.Name), is.OTYSFolderID, since, is.Paused, was.ID); err != nil {
+	// What changes where or whether mail is stored, or taken away.
+	different = was.OTYSFolderID != is.OTYSFolderID || was.Paused != is.Paused || mailroom.Micros(was.Since) != since || was.Removal != is.Removal
+	if _, err := t.exec(ctx, `UPDATE mappings SET name = $1, otys_folder_id = $2, since = $3, paused = $4, removal = $5, subfolders = $6,
+		parent_id = $7 WHERE id = $8`, clean(is.Name), is.OTYSFolderID, since, is.Paused, string(is.Removal), is.Subfolders,
+		is.ParentID, was.ID); err != nil {
 		return false, err
 	}
 	if mailroom.Micros(was.Since) == since {
@@ -160,8 +201,8 @@ func (t *tx) removeMapping(ctx context.Context, id string) error {
 }
 
 // moveDeliveries takes the mail that a mapping brought to its new OTYS folder.
-// What another mapping brings to the old one stays there as well.
-func (t *tx) moveDeliveries(ctx context.Context, a aiming) error {
+// What something else holds in the old one stays there as well.
+func (t *tx) moveDeliveries(ctx context.Context, userID string, a aiming) error {
 	var move, double, both []int64 // move over; drop, since it is there; put there too
 	if err := each(ctx, t, func(r row) error {
 		var seq int64
@@ -177,11 +218,10 @@ func (t *tx) moveDeliveries(ctx context.Context, a aiming) error {
 		}
 		return err
 	}, `SELECT d.message_seq,
-		  EXISTS (SELECT 1 FROM placements p JOIN mappings m ON m.id = p.mapping_id
-		    WHERE p.message_seq = d.message_seq AND m.otys_folder_id = $1 AND m.id <> $3),
+		  `+held("d.message_seq", "$1", "$4", "$3")+`,
 		  EXISTS (SELECT 1 FROM deliveries e WHERE e.otys_folder_id = $2 AND e.message_seq = d.message_seq)
 		FROM deliveries d WHERE d.otys_folder_id = $1
-		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $3)`, a.from, a.to, a.mappingID); err != nil {
+		AND EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = d.message_seq AND p.mapping_id = $3)`, a.from, a.to, a.mappingID, userID); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)

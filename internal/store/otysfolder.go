@@ -51,6 +51,9 @@ func (t *tx) addOTYSFolder(ctx context.Context, f mailroom.OTYSFolder) (added in
 // They are kept for the transaction first: a mail that is marked read meanwhile
 // counts once, before or after.
 func (t *tx) recountFolders(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	if _, err := values[string](ctx, t, `SELECT id FROM otys_folders WHERE id IN `+t.s.in("$1")+` ORDER BY id`+t.s.forUpdate(), list(ids)); err != nil {
 		return err
 	}

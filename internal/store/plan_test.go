@@ -88,7 +88,10 @@ func hot(t *testing.T, s *store.Store) {
 	must(s.FollowFolder(ctx, c, w.Inbox.ID, mailroom.Folder{RawName: "Moved", Name: "Moved"}))
 	must(s.FollowFolder(ctx, c, w.Inbox.ID, mailroom.Folder{RawName: "INBOX", Name: "INBOX"}))
 	must(s.SeenFollowed(ctx, w.OrgID, w.Inbox.ID))
-	must(s.SaveFolders(ctx, w.Mailbox.ID, []mailroom.Folder{{RawName: "INBOX"}}, time.Now()))
+	w.Exec(t, `UPDATE mappings SET subfolders = TRUE WHERE id = $1`, w.Inbox.ID)
+	must(s.SaveFolders(ctx, w.Mailbox.ID, []mailroom.Folder{{RawName: "INBOX"}, {RawName: "INBOX/A", Delimiter: "/", Selectable: true}}, time.Now()))
+	_, err = s.ExpandSubfolders(ctx, c)
+	must(err)
 	run := mailroom.SyncRun{ID: "run_1" + w.OrgID, OrgID: w.OrgID, MailboxID: w.Mailbox.ID, MappingID: w.Inbox.ID, StartedAt: time.Now()}
 	must(s.StartRun(ctx, run))
 	must(s.FinishRun(ctx, run))
