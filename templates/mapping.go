@@ -22,6 +22,8 @@ type MappingView struct {
 	portal.MappingPage
 	Inputs []MappingInput
 	Form   Form
+	// Preview of one row, nil for none.
+	Preview *PreviewView
 }
 
 // MappingInput is one row as typed. Folder is the raw name.
@@ -57,10 +59,6 @@ const fewSubfolders = 5
 // manyMails is where the old guide asked for a clean-up. Mailroom needs none,
 // and says so.
 const manyMails = 500
-
-// guessRate is messages a second that a first sync reads at a distant server:
-// a cautious guess, used until the mapping's own rate is known.
-const guessRate = 25
 
 // asking reports whether the page should ask the server for its folders now.
 func (v MappingView) asking() bool { return v.Ready && !v.Live && v.Problem == nil }
@@ -263,7 +261,7 @@ func (v MappingView) note(p Page, in MappingInput) string {
 	if !ok || f.Messages <= manyMails {
 		return ""
 	}
-	rate, done := float64(guessRate), int64(0)
+	rate, done := float64(portal.AssumedRate), int64(0)
 	if r, ok := v.saved(in.Folder); ok {
 		if r.Rate > 0 {
 			rate = r.Rate

@@ -26,7 +26,10 @@ func showMapping(c *call) error {
 }
 
 func (c *call) showMappingPage(status int, v portal.MappingPage, rows []templates.MappingInput, f templates.Form) error {
-	view := templates.MappingView{MappingPage: v, Inputs: rows, Form: f}
+	return c.showMappingView(status, templates.MappingView{MappingPage: v, Inputs: rows, Form: f})
+}
+
+func (c *call) showMappingView(status int, view templates.MappingView) error {
 	return c.showStatus(status, templates.Mapping(c.page("settings", "mappings.title"), view))
 }
 
@@ -116,7 +119,7 @@ func saveMapping(c *call) error {
 // changeRows changes the rows of the form without saving anything: "add",
 // "remove:2", "otys" (adds an OTYS folder and keeps what was typed), "refresh"
 // (asks the server for its folders), "show" (shows the counts of what was
-// chosen). Every button of the form that does not save comes here, with or
+// chosen), "preview:2" (asks what a row would bring). Every button of the form that does not save comes here, with or
 // without script.
 func changeRows(c *call) error {
 	f, err := c.form("do", "otys_name")
@@ -132,6 +135,10 @@ func changeRows(c *call) error {
 	case "remove":
 		if i, err := strconv.Atoi(number); err == nil && i >= 0 && i < len(rows) {
 			rows = append(rows[:i], rows[i+1:]...)
+		}
+	case "preview":
+		if i, err := strconv.Atoi(number); err == nil && i >= 0 && i < len(rows) {
+			return c.previewRow(rows, i, f)
 		}
 	case "refresh":
 		page = c.Portal.RefreshFolders
@@ -163,6 +170,33 @@ func changeRows(c *call) error {
 		status = 422
 	}
 	return c.showMappingPage(status, v, rows, f)
+}
+
+// previewRow shows the form as typed with what one of its rows would bring.
+func (c *call) previewRow(rows []templates.MappingInput, i int, f templates.Form) error {
+	shown := templates.PreviewView{Row: i}
+	since, ok := c.t.ParseDay(rows[i].Since)
+	if !ok {
+		shown.Complaint = c.t.Text("mappings.error.since")
+	} else {
+		var err error
+		shown.Preview, err = c.Portal.Preview(c.r.Context(), c.user, portal.MappingForm{RawName: rows[i].Folder, Since: since})
+		if list, ok := complaints(err); ok {
+			shown.Complaint = templates.ErrorText(c.t, list[0])
+		} else if err != nil {
+			return err
+		}
+	}
+	v, err := c.Portal.MappingPage(c.r.Context(), c.user)
+	if err != nil {
+		return err
+	}
+	v.Live = true
+	status := 200
+	if shown.Complaint != "" {
+		status = 422
+	}
+	return c.showMappingView(status, templates.MappingView{MappingPage: v, Inputs: rows, Form: f, Preview: &shown})
 }
 
 // aim points the last row that has no OTYS folder yet at a new one.

@@ -53,6 +53,7 @@ type settings interface {
 	MappingPage(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
 	RefreshFolders(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
 	SaveMappings(ctx context.Context, u mailroom.User, f portal.MappingsForm) error
+	Preview(ctx context.Context, u mailroom.User, f portal.MappingForm) (portal.Preview, error)
 	AddOTYSFolder(ctx context.Context, u mailroom.User, name string) (mailroom.OTYSFolder, error)
 	CreateIMAPFolder(ctx context.Context, u mailroom.User, name string) error
 }
@@ -65,6 +66,7 @@ type syncing interface {
 	SyncMapping(ctx context.Context, u mailroom.User, mappingID string) error
 	PauseMapping(ctx context.Context, u mailroom.User, mappingID string) error
 	ResumeMapping(ctx context.Context, u mailroom.User, mappingID string) error
+	SeenFollowed(ctx context.Context, u mailroom.User, mappingID string) error
 	SyncState(ctx context.Context, u mailroom.User, trouble bool) (portal.SyncState, error)
 	Runs(ctx context.Context, u mailroom.User, mappingID string) ([]mailroom.SyncRun, error)
 	// Changes tells that something the user's pages show has changed.

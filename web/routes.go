@@ -59,6 +59,7 @@ func routes() []route {
 		{post, "/mappings/{id}/sync", signedIn, syncMapping},
 		{post, "/mappings/{id}/pause", signedIn, pauseMapping},
 		{post, "/mappings/{id}/resume", signedIn, resumeMapping},
+		{post, "/mappings/{id}/followed", signedIn, seenFollowed},
 
 		{get, "/admin/users", admin, showUsers},
 		{get, "/admin/users/new", admin, showNewUser},

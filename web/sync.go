@@ -7,9 +7,9 @@ import (
 	"mailroom/templates"
 )
 
-// act does one thing to what a button names and goes back to the page that the
-// button stood on. Refusals that the person can understand become a message
-// there.
+// act does one thing to what a button names, says so unless doneKey is "", and
+// goes back to the page that the button stood on. Refusals that the person can
+// understand become a message there.
 func (c *call) act(do func(context.Context, mailroom.User, string) error, id, doneKey string) error {
 	f, err := c.form("back")
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *call) act(do func(context.Context, mailroom.User, string) error, id, do
 		}
 	} else if err != nil {
 		return err
-	} else {
+	} else if doneKey != "" {
 		c.flash("done", doneKey)
 	}
 	return c.redirect(ownPath(f.Value("back"), integrationsPath))
@@ -53,3 +53,5 @@ func pauseMapping(c *call) error {
 func resumeMapping(c *call) error {
 	return c.act(c.Portal.ResumeMapping, c.param("id"), "mappings.resumed")
 }
+
+func seenFollowed(c *call) error { return c.act(c.Portal.SeenFollowed, c.param("id"), "") }

@@ -68,7 +68,7 @@ func emptySite(t testing.TB, change ...func(*Deps)) *site {
 	s.portal = portal.New(portal.Deps{
 		Store: s.store, Consent: s.consent, Providers: playedProviders,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
-		LiveFolders: s.server.list, CreateFolder: s.server.create,
+		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
 		RawMail: s.rawMail,
 	})
 	texts, err := i18n.New()
@@ -246,7 +246,8 @@ type mailServer struct {
 	folders []mailroom.Folder
 	problem error
 	asked   int
-	hold    chan struct{} // answers wait for it, nil for no wait
+	seen    mailroom.FolderPreview // what every folder would bring
+	hold    chan struct{}          // answers wait for it, nil for no wait
 }
 
 func folder(name string, role mailroom.FolderRole, messages int64) mailroom.Folder {
@@ -289,6 +290,12 @@ func (m *mailServer) list(ctx context.Context, box mailroom.Mailbox) ([]mailroom
 		out[i] = f
 	}
 	return out, nil
+}
+
+func (m *mailServer) preview(context.Context, mailroom.Mailbox, string, time.Time) (mailroom.FolderPreview, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen, m.problem
 }
 
 func (m *mailServer) create(_ context.Context, _ mailroom.Mailbox, name string) error {

@@ -109,3 +109,13 @@ func (o *mailboxes) create(ctx context.Context, m mailroom.Mailbox, name string)
 	defer conn.Close()
 	return conn.Create(ctx, name)
 }
+
+// preview asks what a folder would bring, for a person who waits.
+func (o *mailboxes) preview(ctx context.Context, m mailroom.Mailbox, rawName string, since time.Time) (mailroom.FolderPreview, error) {
+	conn, err := o.open(ctx, m)
+	if err != nil {
+		return mailroom.FolderPreview{}, err
+	}
+	defer conn.Close()
+	return conn.Preview(ctx, rawName, since)
+}

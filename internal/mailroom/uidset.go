@@ -219,3 +219,30 @@ func (s UIDSet) Descending(yield func(uint32) bool) {
 		}
 	}
 }
+
+// Spread is n of the UIDs spread evenly over the set, the first and the last
+// among them; all of them when there are no more.
+func (s UIDSet) Spread(n int64) UIDSet {
+	total := s.Len()
+	if n <= 0 || total <= n {
+		return s.Newest(n)
+	}
+	picked := make([]uint32, 0, n)
+	var before, i int64 // UIDs in the ranges before this one; how many are picked
+	for _, r := range s.ranges {
+		size := int64(r.To-r.From) + 1
+		for i < n {
+			at := int64(0)
+			if n > 1 {
+				at = i * (total - 1) / (n - 1)
+			}
+			if at >= before+size {
+				break
+			}
+			picked = append(picked, r.From+uint32(at-before))
+			i++
+		}
+		before += size
+	}
+	return UIDs(picked...)
+}

@@ -199,3 +199,27 @@ func TestUIDSetGapsStayQuick(t *testing.T) {
 		t.Errorf("set changed: %d", s.Len())
 	}
 }
+
+func TestSpreadReachesFromEndToEnd(t *testing.T) {
+	for _, c := range []struct {
+		set  UIDSet
+		n    int64
+		want string
+	}{
+		{Range(1, 100000), 3, "1,50000,100000"},
+		{UIDRanges(UIDRange{5, 5}, UIDRange{10, 18}), 4, "5,12,15,18"},
+		{Range(7, 9), 1000, "7:9"},
+		{UIDs(3, 9, 27), 2, "3,27"},
+		{Range(4, 9), 1, "4"},
+		{UIDSet{}, 5, ""},
+		{Range(4, 9), 0, ""},
+		{Range(1, 1<<32-1), 2, "1,4294967295"},
+	} {
+		if got := c.set.Spread(c.n).String(); got != c.want {
+			t.Errorf("%d of %s: %s, want %s", c.n, c.set, got, c.want)
+		}
+	}
+	if n := Range(1, 200000).Spread(1000).Len(); n != 1000 {
+		t.Errorf("%d of 1,000", n)
+	}
+}

@@ -88,6 +88,8 @@ type mappingStore interface {
 	MappingByID(ctx context.Context, orgID, id string) (mailroom.Mapping, error)
 	SaveMappings(context.Context, mailroom.MappingChange, mailroom.AuditEvent) error
 	PauseMapping(ctx context.Context, orgID, id string, paused bool, ev mailroom.AuditEvent) error
+	// SeenFollowed clears the notice that a mapping followed its renamed folder.
+	SeenFollowed(ctx context.Context, orgID, id string) error
 	Runs(ctx context.Context, orgID, mappingID string, limit int) ([]mailroom.SyncRun, error)
 }
 
@@ -120,6 +122,8 @@ type personStore interface {
 	AddPerson(context.Context, mailroom.Person, mailroom.AuditEvent) (linked int64, err error)
 	SavePerson(context.Context, mailroom.Person, mailroom.AuditEvent) (linked int64, err error)
 	DeletePerson(ctx context.Context, orgID, id string, ev mailroom.AuditEvent) error
+	// PeopleAt finds people by addresses in normal form.
+	PeopleAt(ctx context.Context, orgID string, addresses []string) (map[string][]mailroom.Person, error)
 	ImportPeople(ctx context.Context, orgID string, rows []mailroom.PersonRow, ev mailroom.AuditEvent) (mailroom.PeopleImported, error)
 	// PersonMails is the user's mail with a person, or, if shared, everybody's.
 	PersonMails(ctx context.Context, orgID, userID, personID string, shared bool, after mailroom.Position, limit int) ([]mailroom.MailLine, error)

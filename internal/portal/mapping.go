@@ -295,6 +295,14 @@ func (p *Portal) pauseMapping(ctx context.Context, u mailroom.User, id string, p
 	return p.d.Store.PauseMapping(ctx, u.OrgID, id, paused, p.event(u, action, id, map[string]any{"folder": m.Name}))
 }
 
+// SeenFollowed is OK below "was renamed, and Mailroom followed".
+func (p *Portal) SeenFollowed(ctx context.Context, u mailroom.User, mappingID string) error {
+	if _, _, err := p.reachMapping(ctx, u, mappingID); err != nil {
+		return err
+	}
+	return p.d.Store.SeenFollowed(ctx, u.OrgID, mappingID)
+}
+
 // reachMapping is a mapping that the user may steer, with its mailbox.
 func (p *Portal) reachMapping(ctx context.Context, u mailroom.User, id string) (mailroom.Mapping, mailroom.MailboxRow, error) {
 	m, err := p.d.Store.MappingByID(ctx, u.OrgID, id)

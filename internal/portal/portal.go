@@ -29,6 +29,9 @@ type Deps struct {
 	// CreateFolder makes a folder in the mailbox: the one change that Mailroom
 	// ever makes there, and only when a person asks for it.
 	CreateFolder func(ctx context.Context, m mailroom.Mailbox, decodedName string) error
+	// Preview asks what a folder would bring if it were mapped, from headers only;
+	// since is the date limit, zero for none.
+	Preview func(ctx context.Context, m mailroom.Mailbox, rawName string, since time.Time) (mailroom.FolderPreview, error)
 	// RawMail opens the raw bytes of a mail.
 	RawMail func(ctx context.Context, orgID, rawHash string) ([]byte, error)
 	// CheckHost refuses a typed host that the installation must not reach; nil

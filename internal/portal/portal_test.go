@@ -41,6 +41,7 @@ type world struct {
 	listed  int
 	onList  func(context.Context)
 	created []string
+	preview func(ctx context.Context, rawName string, since time.Time) (mailroom.FolderPreview, error)
 }
 
 func newWorld(t *testing.T) *world {
@@ -56,7 +57,7 @@ func newWorld(t *testing.T) *world {
 		{RawName: "archive", Name: "archive", Path: []string{"archive"}, Selectable: true},
 	}
 	w.Portal = portal.New(portal.Deps{
-		Store: w.store, Consent: w.consent, LiveFolders: w.list, CreateFolder: w.create, RawMail: w.rawMail, CheckHost: w.checkHost, Now: w.now,
+		Store: w.store, Consent: w.consent, LiveFolders: w.list, CreateFolder: w.create, Preview: w.look, RawMail: w.rawMail, CheckHost: w.checkHost, Now: w.now,
 		Argon: &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
 		Providers: mailroom.Providers{
 			{ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook, ClientID: "id"},
@@ -103,6 +104,10 @@ func (w *world) list(ctx context.Context, m mailroom.Mailbox) ([]mailroom.Folder
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.folders, w.listErr
+}
+
+func (w *world) look(ctx context.Context, _ mailroom.Mailbox, rawName string, since time.Time) (mailroom.FolderPreview, error) {
+	return w.preview(ctx, rawName, since)
 }
 
 func (w *world) create(_ context.Context, _ mailroom.Mailbox, name string) error {
