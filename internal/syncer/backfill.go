@@ -60,7 +60,7 @@ func (s *session) backfill(ctx context.Context, ledgers []*ledger) error {
 		case err == nil:
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, errStale):
+		case errors.Is(err, errStale), errors.Is(err, errGiveWay):
 			b.hangUp()
 		case errors.Is(err, errNoSecond):
 			return nil
@@ -85,7 +85,8 @@ type bulkLane struct {
 	s        *session
 	ledgers  []*ledger
 	runs     map[*ledger]*runLog
-	conn     Conn
+	seat     *seat // of conn, and before it is there
+	conn     *line
 	selected string
 	at       int // whose turn it is
 }
@@ -123,8 +124,25 @@ func (b *bulkLane) pause(ctx context.Context, until time.Time) {
 }
 
 // part reads one slice of a mapping's backlog. Lanes of all mailboxes take
-// turns slice by slice.
+// turns slice by slice. When a person waits for the connection, the slice ends
+// where it is: what has come is filed.
 func (b *bulkLane) part(ctx context.Context, l *ledger) error {
+	if b.seat == nil {
+		var err error
+		if b.seat, err = b.s.k.Budget.take(ctx, b.s.work.Mailbox, forBulk); err != nil {
+			return err
+		}
+	}
+	giving, stop := b.seat.giving(ctx)
+	defer stop(nil)
+	err := b.slice(giving, l)
+	if err != nil && errors.Is(context.Cause(giving), errGiveWay) {
+		return errGiveWay
+	}
+	return err
+}
+
+func (b *bulkLane) slice(ctx context.Context, l *ledger) error {
 	s := b.s
 	if err := s.k.bulkSlots.Acquire(ctx, 1); err != nil {
 		return context.Cause(ctx)
@@ -175,11 +193,13 @@ func (b *bulkLane) dial(ctx context.Context) error {
 	if b.conn != nil {
 		return nil
 	}
-	conn, err := b.s.k.open(ctx, b.s.work.Mailbox)
+	conn, err := b.s.k.openAt(ctx, b.s.work.Mailbox, b.seat)
 	switch {
 	case err == nil:
 		b.conn, b.selected = conn, ""
 		return nil
+	case ctx.Err() != nil:
+		return err
 	case broken(err):
 		b.s.log.Info("no second connection, lanes share one", cause(err))
 		b.s.mu.Lock()
@@ -195,6 +215,10 @@ func (b *bulkLane) hangUp() {
 	if b.conn != nil {
 		b.conn.Close()
 		b.conn = nil
+	}
+	if b.seat != nil { // taken, and not signed in at
+		b.seat.leave()
+		b.seat = nil
 	}
 }
 

@@ -17,8 +17,9 @@ type Config struct {
 	Store   Store
 	Blobs   Blobs
 	Open    Open
-	// Limits are the provider's manners; nil for two connections everywhere.
-	Limits func(mailroom.Mailbox) Limits
+	// Budget is shared with whoever else connects to mailboxes; nil for one of
+	// two connections everywhere.
+	Budget *Budget
 	Parse  func(raw []byte) (mailroom.Message, error)
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -32,7 +33,7 @@ type Tuning struct {
 	Renew      time.Duration
 	ClaimEvery time.Duration // polling behind Watch
 	Sessions   int           // mailboxes at a time
-	Opening    int           // of those, signing in at a time
+	Opening    int           // of those, signing in at a time at one provider
 	BulkLanes  int           // mailboxes whose backlog is read at a time
 
 	Poll           time.Duration // looking at folders that cannot push
@@ -104,8 +105,8 @@ func (c Config) withDefaults() Config {
 	if c.Node == "" {
 		c.Node = mailroom.NewID("node")
 	}
-	if c.Limits == nil {
-		c.Limits = func(mailroom.Mailbox) Limits { return Limits{} }
+	if c.Budget == nil {
+		c.Budget = NewBudget(nil)
 	}
 	if c.Parse == nil {
 		c.Parse = envelope.Parse

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -17,7 +18,6 @@ type Keeper struct {
 	Config
 	counters counters
 
-	opening   *semaphore.Weighted
 	bulkSlots *semaphore.Weighted
 	bulkBytes *semaphore.Weighted
 	liveBytes *semaphore.Weighted
@@ -25,8 +25,10 @@ type Keeper struct {
 	mu    sync.Mutex
 	held  map[string]*holding
 	rests map[string]time.Time // by mailbox id: not started again before
-	all   sync.WaitGroup
-	ended chan struct{} // a session has ended: there is room, and maybe work
+	// opening counts those who sign in at a time, by provider.
+	opening map[string]*semaphore.Weighted
+	all     sync.WaitGroup
+	ended   chan struct{} // a session has ended: there is room, and maybe work
 }
 
 // holding is a claim with the session that it is for.
@@ -42,7 +44,7 @@ func New(c Config) *Keeper {
 	c = c.withDefaults()
 	return &Keeper{
 		Config:    c,
-		opening:   semaphore.NewWeighted(int64(c.Opening)),
+		opening:   map[string]*semaphore.Weighted{},
 		bulkSlots: semaphore.NewWeighted(int64(c.BulkLanes)),
 		bulkBytes: semaphore.NewWeighted(c.BulkBudget),
 		liveBytes: semaphore.NewWeighted(c.LiveBudget),
@@ -60,13 +62,50 @@ func (k *Keeper) liveLane() lane {
 	return lane{budget: k.liveBytes, most: k.LiveBudget}
 }
 
-// open signs in, a few mailboxes at a time.
-func (k *Keeper) open(ctx context.Context, m mailroom.Mailbox) (Conn, error) {
-	if err := k.opening.Acquire(ctx, 1); err != nil {
+// open waits for a place among the mailbox's connections and signs in.
+func (k *Keeper) open(ctx context.Context, m mailroom.Mailbox, is purpose) (*line, error) {
+	seat, err := k.Budget.take(ctx, m, is)
+	if err != nil {
+		return nil, err
+	}
+	return k.openAt(ctx, m, seat)
+}
+
+// openAt signs in at a place, which is given back when that fails.
+func (k *Keeper) openAt(ctx context.Context, m mailroom.Mailbox, seat *seat) (*line, error) {
+	signedIn := false
+	defer func() {
+		if !signedIn { // also when Open panics
+			seat.leave()
+		}
+	}()
+	conn, err := k.signIn(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	signedIn = true
+	return &line{conn, seat}, nil
+}
+
+// signIn opens a connection; at each provider a few mailboxes at a time.
+func (k *Keeper) signIn(ctx context.Context, m mailroom.Mailbox) (Conn, error) {
+	gate := k.gate(m)
+	if err := gate.Acquire(ctx, 1); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	defer k.opening.Release(1)
+	defer gate.Release(1)
 	return k.Open(ctx, m)
+}
+
+// gate is where those wait who sign in to the mailbox's provider.
+func (k *Keeper) gate(m mailroom.Mailbox) *semaphore.Weighted {
+	limits := k.Budget.limits(m)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.opening[limits.Provider] == nil {
+		k.opening[limits.Provider] = semaphore.NewWeighted(int64(cmp.Or(max(limits.SignIns, 0), k.Opening)))
+	}
+	return k.opening[limits.Provider]
 }
 
 // Run claims mailboxes and reads them until ctx ends; then it lets every session
@@ -276,6 +315,7 @@ func (k *Keeper) release(h *holding, err error) {
 		return
 	}
 	now := k.Now()
+	k.Budget.Heed(h.claim.MailboxID, err)
 	e := h.session.ending(err, now)
 	if e.restless {
 		k.mu.Lock()

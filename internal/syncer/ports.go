@@ -114,5 +114,7 @@ type Blobs interface {
 
 // Limits are a provider's manners towards one mailbox.
 type Limits struct {
-	Connections int // at the same time, in all; 0 counts as 2
+	Connections int    // at the same time, in all; 0 counts as 2
+	Provider    string // whose SignIns are counted together
+	SignIns     int    // to the provider at a time; 0 for as many as to all, Tuning.Opening
 }

@@ -36,7 +36,7 @@ type session struct {
 	// Of the control goroutine.
 	work     mailroom.Work
 	ledgers  []*ledger
-	conn     Conn
+	conn     *line
 	selected string        // examined on conn, "" when not known
 	opened   time.Time     // when conn was signed in
 	answered int64         // asking that has been answered
@@ -86,19 +86,27 @@ func (s *session) run(ctx context.Context) (err error) {
 		// Somebody asks, but the provider has said when (docs/providers.md 3.5).
 		return &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
 	}
-	s.shared = s.k.Limits(s.work.Mailbox).Connections == 1
+	s.shared = s.k.Budget.limits(s.work.Mailbox).Connections == 1
 	s.build()
 	if len(s.ledgers) == 0 {
 		return errStopped
 	}
-	if s.conn, err = s.k.open(ctx, s.work.Mailbox); err != nil {
+	if err = s.connect(ctx); err != nil {
 		return err
 	}
 	defer func() { s.conn.Close() }()
 	s.opened = s.now()
 	for {
 		version := s.work.Mailbox.MappingsVersion
-		if err = s.stretch(ctx); !errors.Is(err, errRemapped) {
+		err = s.stretch(ctx)
+		if errors.Is(err, errGiveWay) {
+			s.conn.Close()
+			if err = s.connect(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if !errors.Is(err, errRemapped) {
 			return err
 		}
 		if s.work, err = s.k.Store.LoadWork(ctx, s.claim); err != nil {
@@ -112,6 +120,21 @@ func (s *session) run(ctx context.Context) (err error) {
 			return errStopped
 		}
 	}
+}
+
+// connect signs in the control connection.
+func (s *session) connect(ctx context.Context) error {
+	conn, err := s.k.open(ctx, s.work.Mailbox, forControl)
+	if err != nil {
+		return err
+	}
+	s.conn = conn
+	conn.seat.whenWanted(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.poke()
+	}, ctx.Done())
+	return nil
 }
 
 // stretch reads while the mapping rows stay as they are.
@@ -192,6 +215,8 @@ func (s *session) loop(ctx, laneCtx context.Context) error {
 			return bulkErr
 		case sig.MappingsVersion > s.work.Mailbox.MappingsVersion:
 			return errRemapped
+		case s.conn.seat.wanted():
+			return errGiveWay
 		case first || sig.Wanted > s.answered:
 			first = false
 			if err := s.answer(ctx, laneCtx, max(sig.Wanted, s.work.Mailbox.Wanted)); err != nil {
@@ -239,7 +264,10 @@ func (s *session) heard() (mailroom.Signal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.poked = false
-	s.shared = s.shared || s.alone
+	if s.alone && !s.shared {
+		s.shared = true
+		s.conn.seat.only()
+	}
 	return s.signal, s.bulkErr
 }
 

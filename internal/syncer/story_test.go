@@ -87,6 +87,7 @@ type world struct {
 	bodies  int
 	version int
 	clock   atomic.Int64 // how far the clocks of the nodes are off, in nanoseconds
+	shared  *Budget // of all nodes' processes, made at the first start
 }
 
 type node struct {
@@ -120,6 +121,14 @@ func (w *world) parser() func([]byte) (mailroom.Message, error) {
 	}
 }
 
+// budget is one for all nodes, as if they were one process after the other.
+func (w *world) budget() *Budget {
+	if w.shared == nil {
+		w.shared = NewBudget(func(mailroom.Mailbox) Limits { return Limits{Connections: w.conns} })
+	}
+	return w.shared
+}
+
 func (w *world) start(name string) *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.DiscardHandler
@@ -128,7 +137,7 @@ func (w *world) start(name string) *node {
 	}
 	n := &node{cancel: cancel, done: make(chan error, 1), keeper: New(Config{
 		Node: name, Store: w.store, Blobs: w.blobs, Open: w.open, Tuning: w.tuning,
-		Limits: func(mailroom.Mailbox) Limits { return Limits{Connections: w.conns} },
+		Budget: w.budget(),
 		Jitter: func() float64 { return 0.5 }, Log: slog.New(log).With("node", name),
 		Parse: w.parser(), Version: w.versionName(), Now: w.now,
 	})}
