@@ -123,6 +123,7 @@ func (a *App) wire() error {
 		credentials: grants, providers: a.providers, organization: a.store.Organization, rootCAs: roots,
 		maxMessage: cfg.MaxMessage << 20, allowPrivate: cfg.AllowPrivateHosts, log: a.log,
 	}
+	boxes.budget = syncer.NewBudget(boxes.limits)
 	blobs := a.store.Blobs(a.packs)
 	a.Portal = portal.New(portal.Deps{
 		Store: a.store, Consent: grants, Providers: a.providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
@@ -139,7 +140,7 @@ func (a *App) wire() error {
 			}
 			return conn, nil
 		},
-		Limits: func(m mailroom.Mailbox) syncer.Limits { return syncer.Limits{Connections: boxes.connections(m)} },
+		Budget: boxes.budget,
 	})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"mailroom/internal/imapconn"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/netguard"
+	"mailroom/internal/syncer"
 )
 
 // credentials hands out what opens a mailbox (access.Access).
@@ -29,6 +30,7 @@ type mailboxes struct {
 	maxMessage   int64
 	allowPrivate bool
 	log          *slog.Logger
+	budget       *syncer.Budget // of connections, with the syncer's
 }
 
 // open signs in to a mailbox. A token that the server refuses although it has
@@ -44,19 +46,36 @@ func (o *mailboxes) open(ctx context.Context, m mailroom.Mailbox) (*imapconn.Con
 		if account.Password, err = o.credentials.Password(ctx, m.ID); err != nil {
 			return nil, err
 		}
-		return imapconn.Open(ctx, account)
+		return dial(ctx, account)
 	}
 	if account.Token, _, err = o.credentials.Token(ctx, m.ID); err != nil {
 		return nil, err
 	}
-	conn, err := imapconn.Open(ctx, account)
+	conn, err := dial(ctx, account)
 	if e := mailroom.AsError(err); e == nil || e.Key != "imap.error.auth" {
 		return conn, err
 	}
 	if account.Token, _, err = o.credentials.Renew(ctx, m.ID, account.Token); err != nil {
 		return nil, err
 	}
-	return imapconn.Open(ctx, account)
+	return dial(ctx, account)
+}
+
+// dial signs in, once more after a moment where there are too many connections:
+// a server notices late that one of ours has been hung up.
+func dial(ctx context.Context, account imapconn.Account) (*imapconn.Conn, error) {
+	conn, err := imapconn.Open(ctx, account)
+	if e := mailroom.AsError(err); e == nil || e.Key != "imap.error.too_many" {
+		return conn, err
+	}
+	moment := time.NewTimer(500 * time.Millisecond)
+	defer moment.Stop()
+	select {
+	case <-moment.C:
+		return imapconn.Open(ctx, account)
+	case <-ctx.Done():
+		return nil, err
+	}
 }
 
 func (o *mailboxes) account(ctx context.Context, m mailroom.Mailbox) (imapconn.Account, error) {
@@ -82,17 +101,49 @@ func (o *mailboxes) account(ctx context.Context, m mailroom.Mailbox) (imapconn.A
 	return a, nil
 }
 
-// connections is how many connections at a time a mailbox's provider allows.
-func (o *mailboxes) connections(m mailroom.Mailbox) int {
-	if p, ok := o.providers.ByID(m.ProviderID); ok && p.MaxConnections > 0 {
-		return p.MaxConnections
+// limits are the manners of a mailbox's provider towards it.
+func (o *mailboxes) limits(m mailroom.Mailbox) syncer.Limits {
+	p, ok := o.providers.ByID(m.ProviderID)
+	if !ok {
+		return syncer.Limits{Provider: m.IMAP.Host}
 	}
-	return 2
+	return syncer.Limits{Connections: p.MaxConnections, Provider: p.ID, SignIns: p.SignIns}
+}
+
+// visit is a person's short connection. Close gives its place back.
+type visit struct {
+	*imapconn.Conn
+	leave func()
+}
+
+func (v visit) Close() error {
+	defer v.leave()
+	return v.Conn.Close()
+}
+
+// visit signs in for a person who waits: within the connections that the
+// provider allows, before the reading of a backlog, and not while the provider
+// wants to be left alone.
+func (o *mailboxes) visit(ctx context.Context, m mailroom.Mailbox) (visit, error) {
+	if p := m.Problem; p != nil && p.Kind == mailroom.Throttled && time.Now().Before(p.Until) {
+		return visit{}, &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
+	}
+	leave, err := o.budget.Visit(ctx, m)
+	if err != nil {
+		return visit{}, err
+	}
+	conn, err := o.open(ctx, m)
+	if err != nil {
+		leave()
+		o.budget.Heed(m.ID, err)
+		return visit{}, err
+	}
+	return visit{conn, leave}, nil
 }
 
 // folders lists a mailbox's folders for a person who waits.
 func (o *mailboxes) folders(ctx context.Context, m mailroom.Mailbox) ([]mailroom.Folder, error) {
-	conn, err := o.open(ctx, m)
+	conn, err := o.visit(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +153,7 @@ func (o *mailboxes) folders(ctx context.Context, m mailroom.Mailbox) ([]mailroom
 
 // create makes a folder, because a person asked for it.
 func (o *mailboxes) create(ctx context.Context, m mailroom.Mailbox, name string) error {
-	conn, err := o.open(ctx, m)
+	conn, err := o.visit(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,8 @@ type Provider struct {
 	SASL []string `json:"sasl"` // in order of preference: XOAUTH2, OAUTHBEARER
 	// MaxConnections per mailbox, in all.
 	MaxConnections int `json:"max_connections"`
+	// SignIns at a time from one node, over all mailboxes; 0 for 16.
+	SignIns int `json:"sign_ins,omitempty"`
 	// IdleSeconds after which IDLE is renewed (RFC 2177: under 29 minutes).
 	IdleSeconds int `json:"idle_seconds"`
 	// Loopback allows plain text and private addresses: the demo's and tests' world.

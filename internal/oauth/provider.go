@@ -138,6 +138,8 @@ func checkIMAP(p mailroom.Provider) (field string, err error) {
 		return "sasl", fmt.Errorf("missing")
 	case p.MaxConnections < 1:
 		return "max_connections", fmt.Errorf("want at least 1")
+	case p.SignIns < 0:
+		return "sign_ins", fmt.Errorf("want 0 or more, got %d", p.SignIns)
 	case p.IdleSeconds < 0 || p.IdleSeconds >= 29*60:
 		return "idle_seconds", fmt.Errorf("want under 1740 (RFC 2177), got %d", p.IdleSeconds)
 	}

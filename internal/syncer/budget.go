@@ -56,6 +56,7 @@ type seat struct {
 	id    string
 	is    purpose
 	got   chan struct{} // closed when the place is there
+	since time.Time     // when that was
 	give  chan struct{} // closed when a person waits for it
 	asked bool          // give is closed
 	left  chan struct{} // closed by leave
@@ -156,6 +157,7 @@ func (b *Budget) settle(id string, x *box) {
 		p := x.waiting[0]
 		x.waiting = x.waiting[1:]
 		x.held = append(x.held, p)
+		p.since = time.Now()
 		close(p.got)
 	}
 	if len(x.held)+len(x.waiting) == 0 {
@@ -191,16 +193,6 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// wanted reports whether a person waits for the place.
-func (p *seat) wanted() bool {
-	select {
-	case <-p.give:
-		return true
-	default:
-		return false
-	}
-}
-
 // giving is ctx until somebody wants the place; then its cause is errGiveWay.
 func (p *seat) giving(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -208,12 +200,25 @@ func (p *seat) giving(ctx context.Context) (context.Context, context.CancelCause
 	return ctx, cancel
 }
 
+// atLeast is how long a lane keeps its place though somebody wants it, so that
+// it gets on however often people come.
+const atLeast = time.Second
+
 // whenWanted calls do when a person waits for the place, unless it is left or
 // over before.
 func (p *seat) whenWanted(do func(), over <-chan struct{}) {
 	go func() {
 		select {
 		case <-p.give:
+		case <-p.left:
+			return
+		case <-over:
+			return
+		}
+		moment := time.NewTimer(time.Until(p.since.Add(atLeast)))
+		defer moment.Stop()
+		select {
+		case <-moment.C:
 			do()
 		case <-p.left:
 		case <-over:

@@ -32,6 +32,7 @@ type session struct {
 	bulkOn    bool
 	bulkErr   error
 	alone     bool // the server lets no second connection in
+	giveWay   bool // a person waits for the control connection
 
 	// Of the control goroutine.
 	work     mailroom.Work
@@ -129,9 +130,13 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	s.conn = conn
+	s.mu.Lock()
+	s.giveWay = false
+	s.mu.Unlock()
 	conn.seat.whenWanted(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.giveWay = true
 		s.poke()
 	}, ctx.Done())
 	return nil
@@ -208,14 +213,14 @@ func (s *session) loop(ctx, laneCtx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		sig, bulkErr := s.heard()
+		sig, give, bulkErr := s.heard()
 		now := s.now()
 		switch {
 		case bulkErr != nil:
 			return bulkErr
 		case sig.MappingsVersion > s.work.Mailbox.MappingsVersion:
 			return errRemapped
-		case s.conn.seat.wanted():
+		case give:
 			return errGiveWay
 		case first || sig.Wanted > s.answered:
 			first = false
@@ -260,7 +265,7 @@ func minTime(a, b time.Time) time.Time {
 var errRemapped = errors.New("mappings were changed")
 
 // heard is what has been signalled since the last look.
-func (s *session) heard() (mailroom.Signal, error) {
+func (s *session) heard() (sig mailroom.Signal, give bool, bulkErr error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.poked = false
@@ -268,7 +273,7 @@ func (s *session) heard() (mailroom.Signal, error) {
 		s.shared = true
 		s.conn.seat.only()
 	}
-	return s.signal, s.bulkErr
+	return s.signal, s.giveWay, s.bulkErr
 }
 
 // tell brings a signal from the keeper.
