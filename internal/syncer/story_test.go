@@ -87,7 +87,7 @@ type world struct {
 	bodies  int
 	version int
 	clock   atomic.Int64 // how far the clocks of the nodes are off, in nanoseconds
-	shared  *Budget // of all nodes' processes, made at the first start
+	shared  *Budget      // of all nodes' processes, made at the first start
 }
 
 type node struct {
