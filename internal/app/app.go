@@ -176,6 +176,13 @@ func (a *App) build(ctx context.Context) error {
 	if taken > 0 {
 		a.log.Info("leases taken back from a process that is no more", "mailboxes", taken)
 	}
+	if err != nil {
+		return err
+	}
+	again, err := a.store.RetryAfterUpgrade(ctx, a.cfg.readingVersion())
+	if again > 0 {
+		a.log.Info("mails in quarantine are tried by this version", "mails", again)
+	}
 	return err
 }
 

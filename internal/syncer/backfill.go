@@ -170,7 +170,7 @@ func (b *bulkLane) slice(ctx context.Context, l *ledger) error {
 		return err
 	}
 	s.restIfStuck(l, set)
-	return nil
+	return s.saveFindings(ctx, l)
 }
 
 // run is the reading that the lane takes part in until l's backlog is empty.
@@ -268,7 +268,7 @@ func (s *session) sharedPart(ctx context.Context, l *ledger) error {
 			run.leave(saveCtx)
 			delete(s.sharedRuns, l)
 		}
-		return nil
+		return s.saveFindings(saveCtx, l)
 	case errors.Is(err, errStale):
 		return nil
 	case ctx.Err() != nil:

@@ -76,7 +76,7 @@ func (f probeFault) Unwrap() error { return f.error }
 // unknown, compare where counts differ, read new mail, follow flags.
 func (s *session) check(ctx context.Context, l *ledger, run *runLog) error {
 	s.selected = ""
-	st, err := s.examine(ctx, s.conn, l)
+	st, news, err := s.reopen(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *session) check(ctx context.Context, l *ledger, run *runLog) error {
 		if st, err = s.examine(ctx, s.conn, l); err != nil {
 			return err
 		}
-		step = l.next(st)
+		step, news = l.next(st), resynced{}
 	}
 	switch step {
 	case mailroom.StepFirst, mailroom.StepRenew:
@@ -101,6 +101,9 @@ func (s *session) check(ctx context.Context, l *ledger, run *runLog) error {
 		return err
 	}
 	if err := s.limit(ctx, l); err != nil {
+		return err
+	}
+	if err := s.vanish(ctx, l, st, news); err != nil {
 		return err
 	}
 	if l.compareDue(st, s.now()) {
@@ -117,7 +120,10 @@ func (s *session) check(ctx context.Context, l *ledger, run *runLog) error {
 	if err := s.retryQuarantined(ctx, l, run); err != nil {
 		return err
 	}
-	if err := s.followFlags(ctx, l, st); err != nil {
+	if err := s.followFlags(ctx, l, st, news); err != nil {
+		return err
+	}
+	if err := s.saveFindings(ctx, l); err != nil {
 		return err
 	}
 	return s.saveIfDue(ctx, l)
@@ -154,6 +160,11 @@ func (s *session) load(ctx context.Context, l *ledger, uidValidity uint32) error
 			return storeErr(err)
 		}
 	}
+	open, err := s.k.Store.OpenFindings(ctx, l.mapping.ID)
+	if err != nil {
+		return storeErr(err)
+	}
+	l.remember(open)
 	l.load(held, tried)
 	return nil
 }
@@ -176,7 +187,7 @@ func (s *session) begin(ctx context.Context, l *ledger, st mailroom.FolderStatus
 		l.write.Unlock()
 		return storeErr(err)
 	}
-	l.begin(mailroom.Cursor{UIDValidity: st.UIDValidity, UIDNext: 1, HighestModSeq: st.HighestModSeq}, held)
+	l.begin(mailroom.Cursor{UIDValidity: st.UIDValidity, UIDNext: 1, HighestModSeq: st.HighestModSeq}, held, s.now())
 	l.write.Unlock()
 	if err := s.save(ctx, l); err != nil {
 		return err

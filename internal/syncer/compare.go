@@ -55,33 +55,41 @@ func (s *session) compare(ctx context.Context, conn Conn, l *ledger) error {
 			return err
 		}
 		agreed := listedNow(list, st) == int64(st.Messages)
-		l.compared(agreed, short(list, st), st, list.Len())
+		l.compared(agreed, short(list, st), st, list.Len(), s.now())
 		if !agreed {
 			missing = mailroom.UIDSet{}
 		}
 		missing = missing.Minus(list)
 		list = list.Union(first.Intersect(known))
 	} else {
-		l.compared(true, false, st, list.Len())
+		l.compared(true, false, st, list.Len(), s.now())
 	}
 	skip, err := s.tooOld(ctx, conn, l, list.Minus(known))
 	if err != nil {
 		return err
 	}
-	return s.settleGone(ctx, l, missing, list, skip, st)
+	if err := s.settleGone(ctx, l, missing, list, skip, st); err != nil {
+		return err
+	}
+	l.comparedAll(s.now())
+	return s.saveFindings(ctx, l)
 }
 
 // compared notes how a comparison went. Two in a row that list less than the
 // folder counts are shown: nobody knows what is missing, so nothing is proved.
-func (l *ledger) compared(agreed, short bool, st mailroom.FolderStatus, listed int64) {
+func (l *ledger) compared(agreed, short bool, st mailroom.FolderStatus, listed int64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.compareSoon = !agreed
 	if !short {
 		l.shorts = 0
+		l.mend(now)
 		return
 	}
 	l.shorts++
+	if l.shorts > 1 {
+		l.differs(mailroom.FoundShort, mailroom.UIDSet{}, int64(st.Messages)-listed, now)
+	}
 	l.shortage = map[string]any{"server": int64(st.Messages), "listed": listed}
 }
 
@@ -111,10 +119,9 @@ func (s *session) settleGone(ctx context.Context, l *ledger, gone, list, skip ma
 		if err := s.markGone(ctx, l, st.UIDValidity, rows); err != nil {
 			return err
 		}
-		l.gone(gone)
+		l.gone(gone, s.now())
 	}
 	l.found(list, skip, st.UIDNext, s.now())
-	l.comparedAll(s.now())
 	return nil
 }
 

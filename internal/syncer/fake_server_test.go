@@ -20,6 +20,8 @@ type fakeServer struct {
 	noIdle   bool
 	deaf     bool // IDLE is offered and never says anything
 	condFlag bool // CONDSTORE
+	qresync  bool // and QRESYNC
+	objects  bool // mails have ids of their own
 	noNext   bool // UIDNEXT is not said
 	single   bool // one connection at a time
 	latency  time.Duration
@@ -33,6 +35,7 @@ type fakeServer struct {
 	searches int
 	flagged  int // FETCHes of flags
 	fetched  int // mails sent
+	calls    int // round trips
 }
 
 type fakeFolder struct {
@@ -46,6 +49,9 @@ type fakeFolder struct {
 	hides    mailroom.UIDSet
 	hideFor  int // listings that leave out hides
 	version  int
+	gone     map[uint32]uint64 // UIDs that were removed, with the modseq of that
+	muted    mailroom.UIDSet   // neither counted nor listed
+	lost     mailroom.UIDSet   // named as removed, though they are there
 }
 
 type fakeMail struct {
@@ -54,6 +60,7 @@ type fakeMail struct {
 	flags   mailroom.Flags
 	modseq  uint64
 	date    time.Time
+	object  string
 	refused string
 	silent  int // FETCHes that it does not answer
 	breaks  bool
@@ -98,7 +105,7 @@ func (s *fakeServer) add(name, body string, mod func(*fakeMail)) uint32 {
 	s.change(name, func(f *fakeFolder) {
 		uid = f.next
 		f.next++
-		m := &fakeMail{uid: uid, raw: rawMail(body), modseq: f.modseq + 1, date: time.Now()}
+		m := &fakeMail{uid: uid, raw: rawMail(body), modseq: f.modseq + 1, date: time.Now(), object: "obj " + body}
 		if mod != nil {
 			mod(m)
 		}
@@ -110,6 +117,14 @@ func (s *fakeServer) add(name, body string, mod func(*fakeMail)) uint32 {
 func rawMail(body string) []byte {
 	return []byte("From: Anna <anna@home.example>\r\nTo: recruiter@agency.example\r\nMessage-ID: <" + strings.ReplaceAll(body, " ", "-") +
 		"@home.example>\r\nSubject: " + body + "\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n\r\nHello, this is " + body + ".\r\n")
+}
+
+// leave notes that a mail is removed.
+func (f *fakeFolder) leave(m *fakeMail) {
+	if f.gone == nil {
+		f.gone = map[uint32]uint64{}
+	}
+	f.gone[m.uid] = f.modseq + 1
 }
 
 func (f *fakeFolder) find(uid uint32) *fakeMail {
@@ -125,7 +140,7 @@ func (f *fakeFolder) uids() mailroom.UIDSet {
 	for _, m := range f.mails {
 		us = append(us, m.uid)
 	}
-	return mailroom.UIDs(us...)
+	return mailroom.UIDs(us...).Minus(f.muted)
 }
 
 // fail is the fault ordered for op, if any. mu is held.
@@ -187,6 +202,7 @@ func (c *fakeConn) call(ctx context.Context, op string, do func() error) error {
 		panic("two goroutines on one connection")
 	}
 	c.busy = true
+	c.s.calls++
 	c.s.mu.Unlock()
 	err := pass(ctx, c.s.latency)
 	c.s.mu.Lock()
@@ -223,7 +239,7 @@ func (c *fakeConn) Folders(ctx context.Context) (out []mailroom.Folder, err erro
 }
 
 func (f *fakeFolder) status(s *fakeServer) mailroom.FolderStatus {
-	st := mailroom.FolderStatus{Messages: uint32(len(f.mails) + f.lies), UIDValidity: f.validity, UIDNext: f.next, Unseen: -1}
+	st := mailroom.FolderStatus{Messages: uint32(int(f.uids().Len()) + f.lies), UIDValidity: f.validity, UIDNext: f.next, Unseen: -1}
 	if f.flips > 0 {
 		f.flips--
 		st.UIDValidity = f.validity + 1000
@@ -334,6 +350,9 @@ func (c *fakeConn) Fetch(ctx context.Context, set mailroom.UIDSet, each func(mai
 		if answer {
 			c.s.fetched++
 			mail = mailroom.FetchedMail{UID: uid, Flags: m.flags, InternalDate: m.date, ModSeq: m.modseq, Refused: m.refused}
+			if c.s.objects {
+				mail.ObjectID = m.object
+			}
 			if m.refused == "" || m.refused == "placeholder" {
 				mail.Raw = slices.Clone(m.raw)
 			}
@@ -372,6 +391,63 @@ func (c *fakeConn) Flags(ctx context.Context, set mailroom.UIDSet, changedSince 
 		return nil
 	})
 }
+
+func (c *fakeConn) Resync(ctx context.Context, name string, validity uint32, modSeq uint64) (
+	st mailroom.FolderStatus, changes []mailroom.FlagChange, vanished mailroom.UIDSet, err error,
+) {
+	c.selected = nil
+	err = c.call(ctx, "resync:"+name, func() error {
+		f := c.s.folders[name]
+		if f == nil {
+			return mailroom.E(mailroom.NotFound, "folder.error.gone")
+		}
+		c.selected, c.version = f, f.version
+		if st = f.status(c.s); st.UIDValidity != validity {
+			return nil
+		}
+		for _, m := range f.mails {
+			if m.modseq > modSeq {
+				changes = append(changes, mailroom.FlagChange{UID: m.uid, Flags: m.flags, ModSeq: m.modseq})
+			}
+		}
+		vanished, f.lost = f.lost, mailroom.UIDSet{}
+		for uid, at := range f.gone {
+			if at > modSeq {
+				vanished = vanished.Union(mailroom.UIDs(uid))
+			}
+		}
+		vanished = vanished.Union(mailroom.Range(9_000_000, 9_000_003)) // that never were
+		return nil
+	})
+	return st, changes, vanished, err
+}
+
+func (c *fakeConn) ObjectIDs(ctx context.Context, set mailroom.UIDSet) (map[uint32]string, error) {
+	out := map[uint32]string{}
+	err := c.call(ctx, "objects:"+c.name(), func() error {
+		for _, m := range c.selected.mails {
+			if set.Contains(m.uid) && m.object != "" {
+				out[m.uid] = m.object
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (c *fakeConn) Sample(ctx context.Context, set mailroom.UIDSet, headers bool, each func(mailroom.Sampled)) error {
+	return c.call(ctx, "sample:"+c.name(), func() error {
+		for _, m := range c.selected.mails {
+			if set.Contains(m.uid) {
+				each(mailroom.Sampled{UID: m.uid, Size: int64(len(m.raw)), InternalDate: m.date})
+			}
+		}
+		return nil
+	})
+}
+
+func (c *fakeConn) CanResync() bool    { return c.s.qresync }
+func (c *fakeConn) HasObjectIDs() bool { return c.s.objects }
 
 func (c *fakeConn) Idle(ctx context.Context) (bool, error) {
 	renew := time.After(9 * time.Minute)

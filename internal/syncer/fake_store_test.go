@@ -39,6 +39,7 @@ type fakeStore struct {
 	blobs      map[string]int
 	runs       map[string]mailroom.SyncRun
 	sighted    map[string][]mailroom.Sighting
+	findings   map[string]mailroom.Finding
 	folders    []mailroom.Folder
 	order      []place // in which mails were filed
 	wake       chan struct{}
@@ -46,6 +47,7 @@ type fakeStore struct {
 	dead    map[string]bool // nodes that were killed: nothing of theirs is taken any more
 	down    error           // the database does not answer
 	refuse  func(mailroom.Batch) error
+	forgets int // so many batches of copies find their messages removed
 	boasts  int // so many times it claims to know raw mail that it has not
 	writes  int
 	proofs  int
@@ -71,7 +73,7 @@ func newFakeStore(t testing.TB) *fakeStore {
 		mailbox:  mailroom.Mailbox{ID: "mbx_1", OrgID: "org_1", UserID: "usr_1", Address: "recruiter@agency.example", Wanted: 1},
 		progress: map[string]mailroom.Progress{}, messages: map[string]string{}, placed: map[place]placedMail{},
 		quarantine: map[place]mailroom.Quarantine{}, delivered: map[string]map[string]bool{}, read: map[place]bool{},
-		blobs: map[string]int{}, runs: map[string]mailroom.SyncRun{}, sighted: map[string][]mailroom.Sighting{}, wake: make(chan struct{}, 1), dead: map[string]bool{},
+		blobs: map[string]int{}, runs: map[string]mailroom.SyncRun{}, sighted: map[string][]mailroom.Sighting{}, findings: map[string]mailroom.Finding{}, wake: make(chan struct{}, 1), dead: map[string]bool{},
 	}
 }
 
@@ -247,6 +249,20 @@ func (s *fakeStore) Deliver(_ context.Context, c mailroom.Claim, b mailroom.Batc
 		s.blobs[ref.Hash]++
 	}
 	n := 0
+	for _, cp := range b.Copies {
+		if s.forgets > 0 || s.object(cp.Placement.ObjectID) == "" {
+			s.forgets--
+			return 0, mailroom.E(mailroom.Conflict, "error.blob_gone")
+		}
+	}
+	for _, cp := range b.Copies {
+		p := cp.Placement
+		at := place{p.RawName, p.UIDValidity, p.UID}
+		if cp.ReceivedAt.IsZero() {
+			s.t.Errorf("%v: nobody knows when it was received", at)
+		}
+		n += s.place(m, at, p, s.object(p.ObjectID))
+	}
 	for _, mail := range b.Mails {
 		n += s.file(m, mail)
 	}
@@ -277,19 +293,24 @@ func (s *fakeStore) file(m mailroom.Mapping, mail mailroom.Mail) int {
 	if strings.Contains(mail.Message.Subject, "XX") || mail.Message.ReceivedAt.IsZero() || mail.Message.ID == "" || mail.Message.OrgID == "" {
 		s.t.Errorf("%v was filed half read: %+v", at, mail.Message)
 	}
+	key := mail.Message.Key()
+	if _, twice := s.placed[at]; !twice && s.messages[key] == "" {
+		s.messages[key] = mail.Message.ID
+	}
+	if p.ReadAt.IsZero() || p.ParsedAt.Before(p.ReadAt) {
+		s.t.Errorf("%v: read %s, parsed %s", at, p.ReadAt, p.ParsedAt)
+	}
+	return s.place(m, at, p, key)
+}
+
+// place puts a message into a place and its OTYS folder.
+func (s *fakeStore) place(m mailroom.Mapping, at place, p mailroom.Placement, key string) int {
 	if was, twice := s.placed[at]; twice {
 		was.gone = false // it is there again after all
 		s.placed[at] = was
 		return 0
 	}
-	key := mail.Message.Key()
-	if s.messages[key] == "" {
-		s.messages[key] = mail.Message.ID
-	}
 	s.placed[at] = placedMail{mapping: m.ID, key: key, flags: p.Flags, at: time.Now(), p: p}
-	if p.ReadAt.IsZero() || p.ParsedAt.Before(p.ReadAt) || p.ParsedAt.After(time.Now().Add(25*time.Hour)) {
-		s.t.Errorf("%v: read %s, parsed %s", at, p.ReadAt, p.ParsedAt)
-	}
 	if p.Flags.Seen {
 		s.read[at] = true
 	}
@@ -450,6 +471,55 @@ func (s *fakeStore) QuarantineOf(_ context.Context, mappingID string) (map[uint3
 	for at, q := range s.quarantine {
 		if q.MappingID == mappingID && q.GoneAt.IsZero() {
 			out[at.uid] = q
+		}
+	}
+	return out, s.down
+}
+
+// object is the key of the message with an object id, "" when there is none.
+func (s *fakeStore) object(id string) string {
+	for _, p := range s.placed {
+		if id != "" && p.p.ObjectID == id {
+			return p.key
+		}
+	}
+	return ""
+}
+
+func (s *fakeStore) KnownObjects(_ context.Context, _ string, ids []string) (map[string]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]bool{}
+	for _, p := range s.placed {
+		if slices.Contains(ids, p.p.ObjectID) {
+			out[p.p.ObjectID] = true
+		}
+	}
+	return out, s.down
+}
+
+func (s *fakeStore) SaveFinding(_ context.Context, c mailroom.Claim, f mailroom.Finding) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fence(c); err != nil {
+		return err
+	}
+	if f.Count < 1 || f.At.IsZero() || f.Kind != mailroom.FoundShort && f.Count != f.UIDs.Len() {
+		s.t.Errorf("finding %+v", f)
+	}
+	if was, ok := s.findings[f.ID]; ok && (!was.RepairedAt.IsZero() || !was.UIDs.Equal(f.UIDs)) {
+		s.t.Errorf("finding %+v was %+v", f, was)
+	}
+	s.findings[f.ID] = f
+	return nil
+}
+
+func (s *fakeStore) OpenFindings(_ context.Context, mappingID string) (out []mailroom.Finding, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.findings {
+		if f.MappingID == mappingID && f.RepairedAt.IsZero() {
+			out = append(out, f)
 		}
 	}
 	return out, s.down

@@ -26,10 +26,16 @@ func bitsOf(f mailroom.Flags) (b uint8) {
 // followFlags brings the source's flags over: what changed, where the server
 // keeps count (RFC 7162), else by looking at the newest mails often and at the
 // older ones seldom.
-func (s *session) followFlags(ctx context.Context, l *ledger, st mailroom.FolderStatus) error {
+func (s *session) followFlags(ctx context.Context, l *ledger, st mailroom.FolderStatus, news resynced) error {
 	placed := l.account().placed
 	if placed.Empty() {
 		return nil
+	}
+	if news.known {
+		if st.HighestModSeq <= l.progress().Cursor.HighestModSeq {
+			return nil
+		}
+		return s.flagsUpTo(ctx, l, news.changes, news.flying, st.HighestModSeq)
 	}
 	if s.conn.CanCondStore() && st.HighestModSeq > 0 {
 		return s.flagsChanged(ctx, l, placed, st.HighestModSeq)

@@ -101,6 +101,10 @@ func (m *manyStore) ApplyFlags(ctx context.Context, c mailroom.Claim, mp mailroo
 	return m.all[c.MailboxID].ApplyFlags(ctx, c, mp, v, ch)
 }
 
+func (m *manyStore) SaveFinding(ctx context.Context, c mailroom.Claim, f mailroom.Finding) error {
+	return m.all[c.MailboxID].SaveFinding(ctx, c, f)
+}
+
 func (m *manyStore) Answered(ctx context.Context, c mailroom.Claim, wanted int64) error {
 	return m.all[c.MailboxID].Answered(ctx, c, wanted)
 }

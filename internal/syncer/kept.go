@@ -39,20 +39,23 @@ func (s *session) retryKept(ctx context.Context, l *ledger, q mailroom.Quarantin
 	if it.reason != nil {
 		return false, nil
 	}
-	if err := s.flagsOf(ctx, l, &it); err != nil {
+	err = s.conn.Flags(ctx, mailroom.UIDs(q.UID), 0, func(c mailroom.FlagChange) {
+		if c.UID == q.UID {
+			it.mail.Flags, it.mail.ModSeq = c.Flags, c.ModSeq
+		}
+	})
+	if err == nil {
+		err = s.conn.Sample(ctx, mailroom.UIDs(q.UID), false, func(m mailroom.Sampled) {
+			if !m.InternalDate.IsZero() {
+				it.msg.ReceivedAt = m.InternalDate.UTC()
+			}
+		})
+	}
+	if err != nil {
 		return true, err
 	}
 	b := batch{items: []item{it}, refs: map[string]mailroom.BlobRef{it.hash: {Hash: it.hash, Size: q.Size}}}
 	return true, s.deliver(ctx, l, q.UIDValidity, b, run)
-}
-
-// flagsOf asks for what the raw copy does not tell.
-func (s *session) flagsOf(ctx context.Context, l *ledger, it *item) error {
-	return s.conn.Flags(ctx, mailroom.UIDs(it.mail.UID), 0, func(c mailroom.FlagChange) {
-		if c.UID == it.mail.UID {
-			it.mail.Flags, it.mail.ModSeq = c.Flags, c.ModSeq
-		}
-	})
 }
 
 // fileGone files a mail that was in quarantine and has left the server since, or

@@ -40,12 +40,14 @@ type ledger struct {
 	sighted  []mailroom.Sighting // not written yet
 	offered  int                 // of those, in the row that is being written
 
-	shorts      int            // comparisons in a row that listed less than was counted
-	shortage    map[string]any // the last one's numbers
-	compareSoon bool           // something differs
-	comparedAt  time.Time      // zero for never in this session
-	compareRest pause          // until the next though nothing seems to differ
-	limited     bool           // the date limit was applied in this session
+	findings    []finding       // differences that are not repaired, or not written
+	departed    mailroom.UIDSet // proved gone in this session
+	shorts      int             // comparisons in a row that listed less than was counted
+	shortage    map[string]any  // the last one's numbers
+	compareSoon bool            // something differs
+	comparedAt  time.Time       // zero for never in this session
+	compareRest pause           // until the next though nothing seems to differ
+	limited     bool            // the date limit was applied in this session
 	flagsAt     time.Time
 	flags       []flagged
 	scanRest    pause     // until the slow scan of flags goes on
@@ -80,17 +82,20 @@ func (l *ledger) load(held mailroom.Held, tried map[uint32]mailroom.Quarantine) 
 }
 
 // begin starts a generation of the folder.
-func (l *ledger) begin(c mailroom.Cursor, held mailroom.Held) {
+func (l *ledger) begin(c mailroom.Cursor, held mailroom.Held, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.p.Cursor = c
 	l.endStretch()
 	l.p.FlagsEdge = 0
+	l.departed = mailroom.UIDSet{}
 	l.acc = newAccount(held, mailroom.UIDSet{}, mailroom.UIDSet{})
 	l.live, l.strays, l.flags = mailroom.UIDSet{}, mailroom.UIDSet{}, nil
 	l.tried = map[uint32]mailroom.Quarantine{}
 	l.loaded, l.listing, l.dirty, l.limited = true, true, true, true
 	l.comparedAt = time.Time{}
+	l.shorts = 0
+	l.mend(now) // another generation begins with everything
 }
 
 // found takes in a listing: skip are those the date limit leaves out. cursor's
@@ -101,6 +106,11 @@ func (l *ledger) found(list, skip mailroom.UIDSet, next uint32, now time.Time) {
 	held := l.acc.held()
 	var fresh mailroom.UIDSet
 	if unknown := list.Minus(l.acc.server); !unknown.Empty() {
+		if c := l.p.Cursor.UIDNext; c > 1 { // below it all was accounted for
+			low := unknown.Intersect(mailroom.Range(1, c-1))
+			l.differs(mailroom.FoundBack, low.Intersect(l.departed), 0, now)
+			l.differs(mailroom.FoundMissed, low.Minus(l.departed), 0, now)
+		}
 		l.sighted = append(l.sighted, mailroom.Sighting{UIDValidity: l.p.Cursor.UIDValidity,
 			First: unknown.Ranges()[0].From, Last: unknown.Max(), At: now})
 	}
@@ -115,6 +125,7 @@ func (l *ledger) found(list, skip mailroom.UIDSet, next uint32, now time.Time) {
 	if l.listing || l.acc.held() != held {
 		l.listing, l.dirty = false, true
 	}
+	l.mend(now)
 	n := fresh.Len()
 	if n == 0 {
 		return
@@ -135,6 +146,7 @@ func (l *ledger) limit(within mailroom.UIDSet, now time.Time) {
 	l.limited = true
 	l.acc = l.acc.limited(within)
 	l.live = l.live.Intersect(l.acc.backlog)
+	l.mend(now)
 	if before.Equal(l.acc.backlog) {
 		return
 	}
@@ -145,13 +157,15 @@ func (l *ledger) limit(within mailroom.UIDSet, now time.Time) {
 }
 
 // gone notes what is proved to have left the server.
-func (l *ledger) gone(set mailroom.UIDSet) {
+func (l *ledger) gone(set mailroom.UIDSet, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acc = l.acc.without(set)
+	l.departed = l.departed.Union(set)
 	l.live = l.live.Minus(set)
 	l.strays = l.strays.Minus(set)
 	l.dirty = l.dirty || !set.Empty()
+	l.mend(now)
 }
 
 // after is the progress row as it will be once a batch is in.
@@ -177,6 +191,7 @@ func (l *ledger) filed(h haul, now time.Time) {
 		delete(l.tried, u)
 	}
 	l.written()
+	l.mend(now)
 	l.p.Failures = 0
 	l.bulkRest = pause{}
 	l.settle()

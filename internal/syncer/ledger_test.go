@@ -10,7 +10,7 @@ import (
 func testLedger() *ledger {
 	t := Tuning{}.withDefaults()
 	l := newLedger(mailroom.Mapping{ID: "map_1"}, mailroom.Progress{}, &t, time.Unix(1, 0), 0)
-	l.begin(mailroom.Cursor{UIDValidity: 7, UIDNext: 1}, mailroom.Held{})
+	l.begin(mailroom.Cursor{UIDValidity: 7, UIDNext: 1}, mailroom.Held{}, time.Unix(1, 0))
 	l.compareRest = pause{time.Unix(1, 0), time.Hour}
 	return l
 }
@@ -21,7 +21,7 @@ func TestFiledAfterItLeft(t *testing.T) {
 	now := time.Unix(100, 0)
 	l := testLedger()
 	l.found(mailroom.Range(1, 10), mailroom.UIDSet{}, 11, now)
-	l.gone(mailroom.UIDs(4))
+	l.gone(mailroom.UIDs(4), now)
 	l.filed(haul{placed: mailroom.Range(1, 10)}, now)
 	p := l.progress()
 	if p.OnServer != 9 || p.Stored != 9 || !p.Backlog.Empty() {
@@ -30,8 +30,8 @@ func TestFiledAfterItLeft(t *testing.T) {
 	if !l.compareDue(mailroom.FolderStatus{Messages: 9}, now) {
 		t.Error("nobody looks for the one that left")
 	}
-	l.gone(mailroom.UIDs(4))
-	l.compared(true, false, mailroom.FolderStatus{Messages: 9}, 9)
+	l.gone(mailroom.UIDs(4), now)
+	l.compared(true, false, mailroom.FolderStatus{Messages: 9}, 9, now)
 	if l.compareDue(mailroom.FolderStatus{Messages: 9}, now) {
 		t.Error("looked for again and again")
 	}

@@ -30,6 +30,18 @@ type Conn interface {
 	// Idle returns true at the first notice about the examined folder, false at
 	// renewal time or when ctx ends.
 	Idle(ctx context.Context) (changed bool, err error)
+	// Resync is Examine that also tells what has changed since modSeq, in one round
+	// trip (RFC 7162); nothing of that when UIDVALIDITY is another. vanished may
+	// name mails that never were, or are there: the count in st decides.
+	Resync(ctx context.Context, rawName string, uidValidity uint32, modSeq uint64) (
+		st mailroom.FolderStatus, changes []mailroom.FlagChange, vanished mailroom.UIDSet, err error)
+	// ObjectIDs are ids that mails of the examined folder keep wherever they lie
+	// (X-GM-MSGID, EMAILID), by UID. One that has none is left out.
+	ObjectIDs(ctx context.Context, set mailroom.UIDSet) (map[uint32]string, error)
+	// Sample tells size and internal date of mails, and their headers if asked for.
+	Sample(ctx context.Context, set mailroom.UIDSet, headers bool, each func(mailroom.Sampled)) error
+	CanResync() bool
+	HasObjectIDs() bool
 	CanIdle() bool
 	CanCondStore() bool
 	Close() error
@@ -63,7 +75,8 @@ type Claims interface {
 type Deliverer interface {
 	// Deliver is the transaction of a batch. Rows of raw mail come from
 	// Batch.Blobs; a Mail whose raw bytes are known has only Hash and Size in Blob,
-	// and Conflict says that they are known no more. NotFound: the mapping is gone.
+	// and the message of a Copy is known by its object id: Conflict says that one of
+	// them is known no more. NotFound: the mapping is gone.
 	Deliver(ctx context.Context, c mailroom.Claim, b mailroom.Batch) (delivered int, err error)
 }
 
@@ -77,13 +90,15 @@ type Ledger interface {
 	// HeldUIDs are the UIDs of one generation of a folder that are filed, in
 	// quarantine or dropped, and still on the server.
 	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (mailroom.Held, error)
+	// KnownObjects says which object ids are those of mails that the mailbox has.
+	KnownObjects(ctx context.Context, mailboxID string, ids []string) (map[string]bool, error)
 	// KnownBlobs says which raw mails the organization has already.
 	KnownBlobs(ctx context.Context, orgID string, hashes []string) (map[string]bool, error)
 	SaveProgress(ctx context.Context, c mailroom.Claim, p mailroom.Progress) error
 	// ApplyFlags follows the source: \Seen may mark read here, nothing marks unread.
 	ApplyFlags(ctx context.Context, c mailroom.Claim, m mailroom.Mapping, uidValidity uint32, changes []mailroom.FlagChange) error
-	// MarkGone notes that UIDs, filed or in quarantine, are no longer on the
-	// server. Nothing is removed from the OTYS mailbox.
+	// MarkGone notes that UIDs, filed, in quarantine or dropped, are no longer on
+	// the server. Mails in quarantine of which the raw copy is kept stay.
 	MarkGone(ctx context.Context, c mailroom.Claim, mappingID string, uidValidity uint32, gone mailroom.UIDSet) error
 	// DueQuarantine are up to limit mails whose time has come, the newest first;
 	// also those that have left the server of which the raw copy is kept.
@@ -91,6 +106,10 @@ type Ledger interface {
 	// QuarantineOf are the rows by UID: how often each was tried decides when it is
 	// tried again.
 	QuarantineOf(ctx context.Context, mappingID string) (map[uint32]mailroom.Quarantine, error)
+	// SaveFinding writes a difference between server and ledger, or its repair.
+	SaveFinding(ctx context.Context, c mailroom.Claim, f mailroom.Finding) error
+	// OpenFindings are a mapping's that are not repaired.
+	OpenFindings(ctx context.Context, mappingID string) ([]mailroom.Finding, error)
 	StartRun(ctx context.Context, r mailroom.SyncRun) error
 	FinishRun(ctx context.Context, r mailroom.SyncRun) error
 	// Answered says that the asking numbered wanted, and all before it, have been

@@ -73,6 +73,13 @@ func (s *session) retry(ctx context.Context, l *ledger, q mailroom.Quarantine, r
 // quarantine, since Exchange can answer OK without data (docs/providers.md 3.6).
 func (s *session) readAll(ctx context.Context, conn Conn, l *ledger, set mailroom.UIDSet, ln lane, run *runLog) error {
 	generation := l.generation()
+	set, err := s.fileCopies(ctx, conn, l, set, run)
+	if err != nil {
+		return s.closeIn(ctx, l, generation, set, run, err)
+	}
+	if set.Empty() {
+		return nil
+	}
 	answered, err := s.read(ctx, conn, l, set, ln, run)
 	if err != nil {
 		return s.closeIn(ctx, l, generation, set, run, err)

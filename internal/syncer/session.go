@@ -371,7 +371,7 @@ func (s *session) quiet(l *ledger, st mailroom.FolderStatus) bool {
 	now := s.now()
 	l.mu.Lock()
 	loaded, modseq := l.loaded, l.p.Cursor.HighestModSeq
-	trouble := l.p.Problem != nil || l.shorts > 0 || !l.live.Empty()
+	trouble := l.p.Problem != nil || l.shorts > 0 || !l.live.Empty() || len(l.findings) > 0
 	quarantined, placed := !l.acc.quarantined.Empty(), !l.acc.placed.Empty()
 	l.mu.Unlock()
 	if !loaded || trouble || l.next(st) != mailroom.StepNothing || l.compareDue(st, now) {

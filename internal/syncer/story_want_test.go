@@ -97,7 +97,7 @@ func (w *world) serverFigures() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return map[string]string{"logins": strconv.Itoa(s.logins), "most": strconv.Itoa(s.most), "open": strconv.Itoa(len(s.conns)),
-		"fetched": strconv.Itoa(s.fetched), "examines": strconv.Itoa(s.examines), "searches": strconv.Itoa(s.searches),
+		"fetched": strconv.Itoa(s.fetched), "calls": strconv.Itoa(s.calls), "examines": strconv.Itoa(s.examines), "searches": strconv.Itoa(s.searches),
 		"flagreads": strconv.Itoa(s.flagged)}
 }
 
@@ -129,6 +129,17 @@ func (w *world) folderFigures(name string) map[string]string {
 			}
 		}
 	}
+	open := 0
+	counts := map[mailroom.FindingKind]int64{}
+	for _, f := range s.findings {
+		if f.MappingID == m.ID {
+			counts[f.Kind] += f.Count
+			if f.RepairedAt.IsZero() {
+				open++
+			}
+		}
+	}
+	found := func(k mailroom.FindingKind) string { return fmt.Sprint(counts[k]) }
 	newest := fmt.Sprint(placed.Max())
 	state := mailroom.MappingState(*m, p, w.now())
 	return map[string]string{
@@ -141,6 +152,7 @@ func (w *world) folderFigures(name string) map[string]string {
 		"sightings": fmt.Sprint(len(s.sighted[m.ID])), "compared": w.now().Sub(p.ComparedAt).Round(time.Millisecond).String(),
 		"rate": fmt.Sprint(p.RateMails), "byterate": fmt.Sprint(p.RateBytes), "bytes": fmt.Sprint(p.BackfillBytes),
 		"edge": p.BackfillEdge.Format(time.DateOnly), "flagsedge": fmt.Sprint(p.FlagsEdge),
+		"missed": found(mailroom.FoundMissed), "back": found(mailroom.FoundBack), "short": found(mailroom.FoundShort), "open": strconv.Itoa(open),
 		"scanned": w.now().Sub(p.FlagsAt).Round(time.Second).String(), "versions": strings.Join(versions, ","),
 	}
 }

@@ -23,6 +23,10 @@ var commands = map[string]func(*world, []string){
 				w.server.deaf = true
 			case "condstore":
 				w.server.condFlag = true
+			case "qresync":
+				w.server.condFlag, w.server.qresync = true, true
+			case "objects":
+				w.server.objects = true
 			case "nouidnext":
 				w.server.noNext = true
 			case "single":
@@ -118,8 +122,49 @@ var commands = map[string]func(*world, []string){
 	"expunge": func(w *world, a []string) {
 		gone := w.set(a[1])
 		w.server.change(a[0], func(f *fakeFolder) {
+			f.mails = slices.DeleteFunc(f.mails, func(m *fakeMail) bool {
+				if gone.Contains(m.uid) {
+					f.leave(m)
+				}
+				return gone.Contains(m.uid)
+			})
+		})
+	},
+	"move": func(w *world, a []string) { // to another folder, with new UIDs
+		gone := w.set(a[1])
+		var moved []*fakeMail
+		w.server.change(a[0], func(f *fakeFolder) {
+			for _, m := range f.mails {
+				if gone.Contains(m.uid) {
+					f.leave(m)
+					moved = append(moved, m)
+				}
+			}
 			f.mails = slices.DeleteFunc(f.mails, func(m *fakeMail) bool { return gone.Contains(m.uid) })
 		})
+		w.server.change(a[2], func(f *fakeFolder) {
+			for _, m := range moved {
+				m.uid, m.modseq = f.next, f.modseq+1
+				f.next++
+				f.mails = append(f.mails, m)
+			}
+		})
+	},
+	"vanish": func(w *world, a []string) { // is said of mails that are there
+		w.server.change(a[0], func(f *fakeFolder) { f.lost = w.set(a[1]) })
+	},
+	"mute": func(w *world, a []string) { // nothing is listed of those any more, nor counted; "mute INBOX 0" ends it
+		w.server.change(a[0], func(f *fakeFolder) {
+			f.muted = mailroom.UIDSet{}
+			if a[1] != "none" {
+				f.muted = w.set(a[1])
+			}
+		})
+	},
+	"forget": func(w *world, a []string) {
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
+		w.store.forgets = w.number(a[0])
 	},
 	"seen": func(w *world, a []string) {
 		set := w.set(a[1])

@@ -30,6 +30,7 @@ func torture(t *testing.T, r *rand.Rand) {
 	w.at = "torture"
 	w.server.perMail = time.Duration(r.IntN(20)) * time.Millisecond
 	w.server.noIdle, w.server.condFlag = r.IntN(3) == 0, r.IntN(3) == 0
+	w.server.qresync, w.server.objects = w.server.condFlag && r.IntN(2) == 0, r.IntN(2) == 0
 	w.server.noNext, w.server.single = r.IntN(5) == 0, r.IntN(4) == 0
 	w.conns = r.IntN(3)
 	names := []string{"INBOX", "Sent"}
@@ -41,7 +42,7 @@ func torture(t *testing.T, r *rand.Rand) {
 	w.start("n0")
 	for step := range 60 {
 		name := names[r.IntN(2)]
-		switch r.IntN(14) {
+		switch r.IntN(16) {
 		case 0:
 			commands["kill"](w, []string{fmt.Sprintf("n%d", alive)})
 			alive = step + 1
@@ -69,6 +70,12 @@ func torture(t *testing.T, r *rand.Rand) {
 			commands["fail"](w, []string{"fetch:" + name, "unavailable/imap.error.network", "times=1", fmt.Sprintf("after=%d", r.IntN(60))})
 		case 11:
 			addMails(w, []string{name, "1", []string{"broken", "silent=3", "refused=empty", "panics"}[r.IntN(4)]})
+		case 13:
+			commands["forget"](w, []string{"1"})
+			fallthrough
+		case 14:
+			at := uint32(r.IntN(900) + 1)
+			commands["move"](w, []string{name, mailroom.Range(at, at+uint32(r.IntN(10))).String(), names[1-slices.Index(names, name)]})
 		case 12:
 			commands["hide"](w, []string{name, "1:400", "1"})
 		default:
@@ -120,6 +127,11 @@ func inEnd(t *testing.T, w *world, name string) {
 	}
 	if p.OnServer != server.Len() || p.Stored != placed.Len() || p.Quarantined != quarantined.Len() || !p.Backlog.Empty() || p.Problem != nil {
 		t.Errorf("%s: books %+v, server %d, placed %d, quarantined %d", name, p, server.Len(), placed.Len(), quarantined.Len())
+	}
+	for _, f := range w.store.findings {
+		if f.MappingID == p.MappingID && f.RepairedAt.IsZero() {
+			t.Errorf("%s: still open: %+v", name, f)
+		}
 	}
 	if age := time.Since(p.CheckedAt); age > mailroom.FreshnessTarget {
 		t.Errorf("%s: last looked at %s ago", name, age)
