@@ -54,8 +54,9 @@ type filing struct {
 	addresses []mailroom.Link
 	copied    bool // a copy of a message that is here: mail has a placement and a time only
 
-	seq   int64
-	fresh bool // its message row was made in this transaction
+	seq    int64
+	fresh  bool // its message row was made in this transaction
+	buried bool // removed here before, and not to come back through this mapping
 }
 
 // delivery is the state of one batch transaction.
@@ -65,6 +66,8 @@ type delivery struct {
 	f         fenced
 	folderID  string // OTYS folder, as mapped now
 	mails     []*filing
+	revived   []*filing // were taken for gone, and are there after all
+	earlier   map[int64]earlier
 	delivered int
 }
 
@@ -119,8 +122,12 @@ func (d *delivery) run(ctx context.Context, c mailroom.Claim) (err error) {
 		return mailroom.E(mailroom.NotFound, "mapping.error.removed")
 	}
 	d.folderID = folders[0]
+	if err := d.shareFiling(ctx, d.f.orgID, c.MailboxID); err != nil {
+		return err
+	}
 	for _, step := range []func(context.Context) error{
-		d.dropPlaced, d.saveBlobs, d.saveMessages, d.findCopies, d.savePlacements, d.saveDeliveries, d.saveLinks, d.saveQuarantine,
+		d.dropPlaced, d.saveBlobs, d.saveMessages, d.findCopies, d.loadRevived, d.bury, d.recall,
+		d.savePlacements, d.followMoves, d.saveDeliveries, d.saveLinks, d.saveQuarantine,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -150,8 +157,12 @@ func (d *delivery) dropPlaced(ctx context.Context) error {
 		}, `SELECT uid, gone_at FROM placements WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
 			AND uid IN `+d.s.inNumbers("$4"), m.MailboxID, m.RawName, v, list(uids))
 		if err == nil && len(back) > 0 {
-			_, err = d.exec(ctx, `UPDATE placements SET gone_at = 0 WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
-				AND uid IN `+d.s.inNumbers("$4"), m.MailboxID, m.RawName, v, list(back))
+			err = each(ctx, d, func(r row) error {
+				f := &filing{mail: &mailroom.Mail{}}
+				d.revived = append(d.revived, f)
+				return r.Scan(&f.seq, &f.mail.Placement.Flags.Seen)
+			}, `UPDATE placements SET gone_at = 0 WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
+				AND uid IN `+d.s.inNumbers("$4")+` RETURNING message_seq, seen`, m.MailboxID, m.RawName, v, list(back))
 		}
 		if err != nil {
 			return err
@@ -231,10 +242,7 @@ func (d *delivery) saveBlobs(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	// Held until the commit: the sweeper must not take them away under our hands.
-	if err := d.sharePeople(ctx, d.f.orgID); err != nil {
-		return err
-	}
+	// The sweeper cannot take them away under our hands: see shareFiling.
 	have, err := d.s.knownBlobs(ctx, d, d.f.orgID, slices.Collect(maps.Keys(wanted)))
 	if err != nil {
 		return err

@@ -68,23 +68,35 @@ func (s *Store) forUpdate() string {
 }
 
 // lockPeople is to be called first by every transaction that changes who holds
-// which address. Deliver takes the same lock shared, so a mail is either stored
-// before and found by late linking, or after and matched against the new
-// address: never missed between.
+// which address, and by those that delete messages. Deliver takes the same lock
+// shared, so a mail is either stored before and found by late linking, or after
+// and matched against the new address: never missed between. Nor is a copy ever
+// filed of a message that is being deleted.
 func (t *tx) lockPeople(ctx context.Context, orgID string) error {
-	return t.lockPeopleAs(ctx, "pg_advisory_xact_lock", orgID)
+	return t.advise(ctx, "pg_advisory_xact_lock", "people "+orgID)
 }
 
-func (t *tx) sharePeople(ctx context.Context, orgID string) error {
-	return t.lockPeopleAs(ctx, "pg_advisory_xact_lock_shared", orgID)
+// lockMoves is for those who note that mail has left a folder. Deliver takes the
+// same lock shared, so that of a mail that moves one of both sees the other.
+func (t *tx) lockMoves(ctx context.Context, mailboxID string) error {
+	return t.advise(ctx, "pg_advisory_xact_lock", "moves "+mailboxID)
 }
 
-func (t *tx) lockPeopleAs(ctx context.Context, lock, orgID string) error {
+// shareFiling takes both locks as Deliver does, in the order of all who need both.
+func (t *tx) shareFiling(ctx context.Context, orgID, mailboxID string) error {
+	return t.advise(ctx, "pg_advisory_xact_lock_shared", "people "+orgID, "moves "+mailboxID)
+}
+
+func (t *tx) advise(ctx context.Context, lock string, names ...string) error {
 	if !t.s.pg {
 		return nil // one writer
 	}
-	_, err := t.exec(ctx, `SELECT `+lock+`(hashtextextended($1, 0))`, "people "+orgID)
-	return err
+	for _, name := range names {
+		if _, err := t.exec(ctx, `SELECT `+lock+`(hashtextextended($1, 0))`, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forClaim is forUpdate that passes over rows which another node is at.

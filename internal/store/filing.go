@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -17,12 +18,6 @@ import (
 func (d *delivery) saveMessages(ctx context.Context) error {
 	if len(d.mails) == 0 {
 		return nil
-	}
-	// Until the commit: a message that is found here must not be deleted for having
-	// no copy left (dropOrphans), nor a person get an address that it carries
-	// (saveLinks).
-	if err := d.sharePeople(ctx, d.f.orgID); err != nil {
-		return err
 	}
 	byKey := map[string][]*filing{}
 	for _, f := range d.mails {
@@ -120,37 +115,45 @@ func (d *delivery) savePlacements(ctx context.Context) error {
 
 // saveDeliveries puts the messages into the OTYS folder and keeps its counters.
 func (d *delivery) saveDeliveries(ctx context.Context) error {
-	if len(d.mails) == 0 {
-		return nil
-	}
-	read, err := d.alreadyRead(ctx)
-	if err != nil {
-		return err
-	}
 	var order []*filing
 	unread := map[int64]bool{}
-	for _, f := range d.mails {
+	var news []int64 // known, and read at the source since
+	for _, f := range slices.Concat(d.mails, d.revived) {
+		if f.buried {
+			continue
+		}
+		was := d.earlier[f.seq]
 		if _, twice := unread[f.seq]; !twice {
 			order = append(order, f)
-			unread[f.seq] = true
+			// Sent mail was written here. A message is read or unread in all of a
+			// user's folders.
+			unread[f.seq] = !f.sent
+			if was.delivered {
+				unread[f.seq] = was.unread
+			}
 		}
-		// Sent mail was written here, and what was read at the source, or in
-		// another folder here, is not news.
-		if f.sent || f.mail.Placement.Flags.Seen || read[f.seq] {
+		// What a copy of it has told before is no news: the recruiter may have marked
+		// it unread since.
+		if f.mail.Placement.Flags.Seen && !(was.delivered && was.seen) {
 			unread[f.seq] = false
+			if was.delivered {
+				news = append(news, f.seq)
+			}
 		}
+	}
+	if len(order) == 0 {
+		return nil
 	}
 	vals := make([][]any, len(order))
 	for i, f := range order {
 		vals[i] = []any{d.folderID, f.seq, d.f.orgID, d.f.userID, mailroom.Micros(f.mail.Message.ReceivedAt), unread[f.seq], f.sent, d.at}
 	}
-	isNew := map[int64]bool{}
 	newUnread := 0
-	err = d.insertReturning(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at) VALUES `,
+	err := d.insertReturning(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at) VALUES `,
 		` ON CONFLICT (otys_folder_id, message_seq) DO NOTHING RETURNING message_seq`, vals, func(r row) error {
 			var seq int64
 			err := r.Scan(&seq)
-			isNew[seq] = true
+			d.delivered++
 			if unread[seq] {
 				newUnread++
 			}
@@ -159,41 +162,77 @@ func (d *delivery) saveDeliveries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.delivered = len(isNew)
-	if len(isNew) > 0 {
-		if _, err := d.exec(ctx, `UPDATE otys_folders SET total = total + $1, unread = unread + $2 WHERE id = $3`,
-			len(isNew), newUnread, d.folderID); err != nil {
+	if d.delivered > 0 {
+		if err := d.count(ctx, map[string]tally{d.folderID: {int64(d.delivered), int64(newUnread)}}); err != nil {
 			return err
 		}
 	}
-	// A copy of a known message that was read at the source.
-	var seen []int64
-	for _, f := range order {
-		if f.mail.Placement.Flags.Seen && !f.fresh {
-			seen = append(seen, f.seq)
-		}
-	}
-	return d.markRead(ctx, d.f.userID, seen)
+	return d.markRead(ctx, d.f.userID, news)
 }
 
-// alreadyRead says which of the known messages this user has read in a folder.
-func (d *delivery) alreadyRead(ctx context.Context) (map[int64]bool, error) {
+// earlier is what was known of a message before the batch, to this user.
+type earlier struct {
+	seen, gone        bool // at a place of this mailbox: read; left it
+	delivered, unread bool // in an OTYS folder of the user
+}
+
+// recall finds out what was known of the messages that are not new.
+func (d *delivery) recall(ctx context.Context) error {
 	var known []int64
-	for _, f := range d.mails {
+	for _, f := range slices.Concat(d.mails, d.revived) {
 		if !f.fresh {
 			known = append(known, f.seq)
 		}
 	}
-	out := map[int64]bool{}
+	d.earlier = map[int64]earlier{}
 	if len(known) == 0 {
-		return out, nil
+		return nil
 	}
-	seqs, err := values[int64](ctx, d, `SELECT message_seq FROM deliveries WHERE message_seq IN `+d.s.inNumbers("$1")+`
-		AND user_id = $2 AND NOT unread`, list(known), d.f.userID)
-	for _, seq := range seqs {
-		out[seq] = true
+	seqs := d.s.inNumbers("$1")
+	if err := each(ctx, d, func(r row) error {
+		var seq int64
+		var e earlier
+		err := r.Scan(&seq, &e.seen, &e.gone)
+		d.earlier[seq] = e
+		return err
+	}, `SELECT message_seq, MAX(CASE WHEN seen THEN 1 ELSE 0 END) = 1, MAX(CASE WHEN gone_at <> 0 THEN 1 ELSE 0 END) = 1
+		FROM placements WHERE message_seq IN `+seqs+` AND mailbox_id = $2 GROUP BY message_seq`, list(known), d.batch.Mapping.MailboxID); err != nil {
+		return err
 	}
-	return out, err
+	return each(ctx, d, func(r row) error {
+		var seq int64
+		var unread bool
+		err := r.Scan(&seq, &unread)
+		e := d.earlier[seq]
+		e.delivered, e.unread = true, unread
+		d.earlier[seq] = e
+		return err
+	}, `SELECT message_seq, MIN(CASE WHEN unread THEN 1 ELSE 0 END) = 1 FROM deliveries
+		WHERE message_seq IN `+seqs+` AND user_id = $2 GROUP BY message_seq`, list(known), d.f.userID)
+}
+
+// loadRevived reads what saveDeliveries has to know of them: they may have moved
+// to another folder since they were taken for gone.
+func (d *delivery) loadRevived(ctx context.Context) error {
+	if len(d.revived) == 0 {
+		return nil
+	}
+	seqs, bySeq := make([]int64, len(d.revived)), map[int64][]*filing{}
+	for i, f := range d.revived {
+		seqs[i] = f.seq
+		bySeq[f.seq] = append(bySeq[f.seq], f)
+	}
+	return each(ctx, d, func(r row) error {
+		var seq int64
+		var key string
+		var h headers
+		var received time.Time
+		err := r.Scan(&seq, &key, asJSON(&h), at(&received))
+		for _, f := range bySeq[seq] {
+			f.key, f.sent, f.mail.Message.ReceivedAt = key, mailroom.Message{From: h.From}.IsSent(d.batch.Owner), received
+		}
+		return err
+	}, `SELECT seq, dedupe_key, headers, received_at FROM messages WHERE seq IN `+d.s.inNumbers("$1"), list(seqs))
 }
 
 // saveLinks matches people within the transaction, so that a person who gets an
@@ -209,6 +248,9 @@ func (d *delivery) saveLinks(ctx context.Context) error {
 	var vals [][]any
 	addresses, done := map[string]bool{}, map[at]bool{}
 	for _, f := range d.mails {
+		if f.buried { // nobody shall meet it with a person either
+			continue
+		}
 		for _, l := range f.addresses {
 			addresses[l.Address] = true
 			if k := (at{f.seq, l.Address}); !done[k] {
@@ -230,6 +272,9 @@ func (d *delivery) saveLinks(ctx context.Context) error {
 	}
 	var found matching
 	for _, f := range d.mails {
+		if f.buried {
+			continue
+		}
 		var mine []mailroom.Holder
 		for _, l := range f.addresses {
 			mine = append(mine, holders[l.Address]...)

@@ -103,31 +103,6 @@ func (t *tx) flags(ctx context.Context, mailboxID, rawName string, uidValidity u
 	return out, err
 }
 
-// MarkGone notes that UIDs, filed or in quarantine, are no longer on the server.
-// Nothing is removed from the OTYS mailbox.
-func (s *Store) MarkGone(ctx context.Context, c mailroom.Claim, mappingID string, uidValidity uint32, gone mailroom.UIDSet) error {
-	return s.tx(ctx, func(t *tx) error {
-		if _, err := t.fence(ctx, c); err != nil {
-			return err
-		}
-		names, err := values[string](ctx, t, `SELECT raw_name FROM mappings WHERE id = $1 AND mailbox_id = $2`, mappingID, c.MailboxID)
-		if err != nil || len(names) == 0 {
-			return err
-		}
-		for _, r := range gone.Ranges() {
-			if _, err := t.exec(ctx, `UPDATE placements SET gone_at = $1 WHERE mailbox_id = $2 AND raw_name = $3 AND uid_validity = $4
-				AND uid BETWEEN $5 AND $6 AND gone_at = 0`, t.at, c.MailboxID, names[0], uidValidity, r.From, r.To); err != nil {
-				return err
-			}
-			if _, err := t.exec(ctx, `DELETE FROM quarantine WHERE mailbox_id = $1 AND raw_name = $2 AND uid_validity = $3
-				AND uid BETWEEN $4 AND $5`, c.MailboxID, names[0], uidValidity, r.From, r.To); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // markRead marks messages read in all OTYS folders of a user.
 func (t *tx) markRead(ctx context.Context, userID string, seqs []int64) error {
 	return t.setUnread(ctx, userID, seqs, false)

@@ -49,7 +49,24 @@ func hot(t *testing.T, s *store.Store) {
 	_, err = s.Deliver(ctx, c, w.Batch(w.Sent, again))
 	must(err)
 	must(s.ApplyFlags(ctx, c, w.Inbox, storetest.UIDValidity, []mailroom.FlagChange{{UID: 2, Flags: mailroom.Flags{Seen: true}}}))
+	w.Exec(t, `UPDATE mappings SET removal = 'remove' WHERE id = $1`, w.Inbox.ID)
 	must(s.MarkGone(ctx, c, w.Inbox.ID, storetest.UIDValidity, mailroom.UIDs(2)))
+	moved := w.Mail(40, "both@x.example", "Two", "text")
+	_, err = s.Deliver(ctx, c, w.Batch(w.Sent, moved)) // it moved
+	must(err)
+	must(s.MarkGone(ctx, c, w.Inbox.ID, storetest.UIDValidity, mailroom.Range(1, 500)))
+	must(s.MarkGone(ctx, c, w.Sent.ID, storetest.UIDValidity, mailroom.UIDs(40, 70)))
+	_, err = s.Deliver(ctx, c, w.Batch(w.Inbox, w.Mail(50, "eva@x.example", "Leaves", "text")))
+	must(err)
+	must(s.MarkGone(ctx, c, w.Inbox.ID, storetest.UIDValidity, mailroom.UIDs(50)))
+	if n, err := s.SettleRemovals(ctx, c, time.Now().Add(time.Minute), 100); err != nil || n != 1 {
+		t.Errorf("%d removed, %v", n, err)
+	}
+	_, err = s.Deliver(ctx, c, w.Batch(w.Inbox, w.Mail(51, "eva@x.example", "Leaves", "text"))) // removed here before
+	must(err)
+	must(s.MarkGone(ctx, c, w.Inbox.ID, storetest.UIDValidity, mailroom.UIDs(51)))
+	_, err = s.Deliver(ctx, c, w.Batch(w.Inbox, m)) // there again
+	must(err)
 	must(s.SaveProgress(ctx, c, b.Progress))
 	_, err = s.HeldUIDs(ctx, w.Mailbox.ID, "INBOX", storetest.UIDValidity)
 	must(err)
