@@ -229,6 +229,9 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return a.keeper.Run(ctx) })
 	g.Go(func() error { return a.keepHouse(ctx) })
+	g.Go(func() error {
+		return takeBack(ctx, a.store, func(err error) { a.log.Warn("a mapping is not being undone", "err", err) })
+	})
 	a.log.Info("mailroom is ready", "addr", a.Addr(), "engine", a.engine())
 	err := g.Wait()
 	a.log.Info("mailroom has stopped")

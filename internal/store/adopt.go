@@ -30,7 +30,6 @@ func held(seq, folder, user, except string) string {
 // generation only what is of that one. It returns the OTYS folders to be counted
 // anew.
 func (t *tx) adoptPlacements(ctx context.Context, userID string, m mailroom.Mapping, generation uint32) (recount []string, err error) {
-	where := []any{m.MailboxID, m.RawName, m.ID, int64(generation)}
 	undone := map[string][]int64{} // what of it is being taken back, by OTYS folder
 	if err := each(ctx, t, func(r row) error {
 		var seq int64
@@ -39,17 +38,12 @@ func (t *tx) adoptPlacements(ctx context.Context, userID string, m mailroom.Mapp
 		undone[folder] = append(undone[folder], seq)
 		return err
 	}, `SELECT p.message_seq, u.otys_folder_id FROM undos u JOIN placements p ON p.mapping_id = u.mapping_id
-		WHERE u.mailbox_id = $1 AND u.finished_at = 0 AND p.raw_name = $2`, m.MailboxID, m.RawName); err != nil {
+		WHERE u.mailbox_id = $1 AND u.finished_at = 0 AND p.raw_name = $2 AND ($3 = 0 OR p.uid_validity = $3)`,
+		m.MailboxID, m.RawName, int64(generation)); err != nil {
 		return nil, err
 	}
-	if len(undone) > 0 {
-		if _, err := t.exec(ctx, `UPDATE undos SET done = done + (SELECT COUNT(*) FROM placements p
-			WHERE p.mapping_id = undos.mapping_id AND p.raw_name = $2) WHERE mailbox_id = $1 AND finished_at = 0`, m.MailboxID, m.RawName); err != nil {
-			return nil, err
-		}
-	}
 	n, err := t.exec(ctx, `UPDATE placements SET mapping_id = $3 WHERE mailbox_id = $1 AND raw_name = $2 AND mapping_id <> $3
-		AND ($4 = 0 OR uid_validity = $4)`, where...)
+		AND ($4 = 0 OR uid_validity = $4)`, m.MailboxID, m.RawName, m.ID, int64(generation))
 	if err != nil || n == 0 {
 		return nil, err
 	}

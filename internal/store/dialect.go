@@ -106,3 +106,12 @@ func (s *Store) forClaim() string {
 	}
 	return ""
 }
+
+// forWork keeps the selected row for this transaction, and passes over those that
+// another node is at.
+func (s *Store) forWork() string {
+	if s.pg {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}

@@ -96,6 +96,16 @@ func (t *tx) giveWay(ctx context.Context, userID string, child, m mailroom.Mappi
 // rename moves what was read under the old name of m to the new one, where
 // something may lie already.
 func (t *tx) rename(ctx context.Context, userID string, m mailroom.Mapping, to mailroom.Folder) error {
+	generation, err := value[uint32](ctx, t, `SELECT COALESCE(MAX(uid_validity), 0) FROM progress WHERE mapping_id = $1`, m.ID)
+	if err != nil {
+		return err
+	}
+	is := m
+	is.RawName = to.RawName
+	recount, err := t.adoptPlacements(ctx, userID, is, generation)
+	if err != nil {
+		return err
+	}
 	for _, table := range []string{"placements", "quarantine"} {
 		// The same UID of the same generation is the same mail: the row stays that
 		// has been followed all along.
@@ -112,15 +122,6 @@ func (t *tx) rename(ctx context.Context, userID string, m mailroom.Mapping, to m
 	if _, err := t.exec(ctx, `UPDATE mappings SET raw_name = $1, name = $2, followed_from = $3, followed_at = $4,
 		object_id = CASE WHEN $5 = '' THEN object_id ELSE $5 END WHERE id = $6`,
 		to.RawName, clean(to.Name), m.Name, t.at, clean(to.ObjectID), m.ID); err != nil {
-		return err
-	}
-	generation, err := value[uint32](ctx, t, `SELECT COALESCE(MAX(uid_validity), 0) FROM progress WHERE mapping_id = $1`, m.ID)
-	if err != nil {
-		return err
-	}
-	m.RawName = to.RawName
-	recount, err := t.adoptPlacements(ctx, userID, m, generation)
-	if err != nil || len(recount) == 0 {
 		return err
 	}
 	return t.recountFolders(ctx, recount)

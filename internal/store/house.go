@@ -9,7 +9,16 @@ import (
 // for ever.
 const keepRuns = 30 * 24 * time.Hour
 
-// KeepHouse drops what has run out: web sessions, begun grants, old runs.
+// keepNodes is how long a node may be silent before its row goes. Share forgets
+// it far earlier, where other nodes live.
+const keepNodes = 24 * time.Hour
+
+// keepFindings is how long a difference that has been repaired is told of.
+const keepFindings = 90 * 24 * time.Hour
+
+// KeepHouse drops what has run out: web sessions, begun grants, old runs,
+// finished undos, repaired differences, nodes that are no more. What belongs to a
+// mapping (sightings, open findings, tombstones) goes with its row.
 func (s *Store) KeepHouse(ctx context.Context) error {
 	return s.tx(ctx, func(t *tx) error {
 		for _, old := range []struct {
@@ -19,6 +28,9 @@ func (s *Store) KeepHouse(ctx context.Context) error {
 			{`DELETE FROM sessions WHERE expiry < $1`, t.at},
 			{`DELETE FROM auth_requests WHERE expires_at < $1`, t.at},
 			{`DELETE FROM runs WHERE started_at < $1`, t.at - keepRuns.Microseconds()},
+			{`DELETE FROM undos WHERE finished_at <> 0 AND finished_at < $1`, t.at - keepUndos.Microseconds()},
+			{`DELETE FROM findings WHERE repaired_at <> 0 AND repaired_at < $1`, t.at - keepFindings.Microseconds()},
+			{`DELETE FROM nodes WHERE seen_at < $1`, t.at - keepNodes.Microseconds()},
 		} {
 			if _, err := t.exec(ctx, old.text, old.before); err != nil {
 				return err

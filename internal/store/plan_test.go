@@ -113,6 +113,22 @@ func hot(t *testing.T, s *store.Store) {
 	must(s.StartRun(ctx, run))
 	must(s.FinishRun(ctx, run))
 	must(s.Answered(ctx, c, 1))
+	_, _, err = s.UndoCounts(ctx, w.OrgID, w.Sent.ID)
+	must(err)
+	must(s.Undo(ctx, w.OrgID, w.Sent.ID, mailroom.AuditEvent{OrgID: w.OrgID, Action: "mapping.undone"}))
+	for worked := true; worked; {
+		worked, err = s.UndoStep(ctx, 10)
+		must(err)
+	}
+	_, err = s.Undos(ctx, w.Mailbox.ID)
+	must(err)
+	rows := []mailroom.Mapping{w.Inbox, w.Sent}
+	rows[0].Since, rows[1].ID = time.UnixMicro(1), mailroom.NewID(mailroom.PrefixMapping)
+	version, err := s.MailboxOf(ctx, w.UserID)
+	must(err)
+	must(s.SaveMappings(ctx, mailroom.MappingChange{MailboxID: w.Mailbox.ID, UserID: w.UserID, Version: version.Mailbox.MappingsVersion, Rows: rows},
+		mailroom.AuditEvent{OrgID: w.OrgID, Action: "mapping.saved"}))
+	c = w.Claim(t, "n1")
 	must(s.Release(ctx, c, time.Now(), nil, 0))
 	must(s.CommitCtx(ctx, "token", []byte("x"), time.Now().Add(time.Hour)))
 	_, _, err = s.FindCtx(ctx, "token")

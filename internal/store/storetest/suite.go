@@ -26,6 +26,7 @@ func RunMachine(t *testing.T, open func(testing.TB) *store.Store) {
 		{"two nodes claim at once", testClaimRace},
 		{"claim despite a wrong clock", testClaimDespiteClock},
 		{"mailboxes shared out", testShare},
+		{"house kept", testKeepHouse},
 		{"folder followed", testFollowed},
 		{"folder followed to where something lies", testFollowedOnto},
 		{"people at addresses", testPeopleAt},
