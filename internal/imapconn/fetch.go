@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -161,13 +162,30 @@ func (r *fetching) body(_ *imapwire.Message, lit *imapwire.Literal) error {
 		r.refused = "empty"
 		return nil
 	}
-	s, err := readSpool(lit, lit.Size)
+	in := wireReader{r: lit}
+	s, err := readSpool(&in, lit.Size)
 	if err != nil {
-		r.failed = err
+		if in.err == nil { // ours, such as a full disk; else the wire says what it is
+			r.failed = err
+		}
 		return err
 	}
 	r.spooled = s
 	return nil
+}
+
+// wireReader remembers whether reading failed.
+type wireReader struct {
+	r   io.Reader
+	err error
+}
+
+func (w *wireReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
 }
 
 func (r *fetching) drop() {

@@ -172,3 +172,23 @@ S: {d} OK done
 		t.Errorf("%v %v: everything would count as removed", set, err)
 	}
 }
+
+func TestACutWithinAMailIsANetworkFault(t *testing.T) {
+	for _, size := range []string{"1000", "20000000"} { // in a buffer, in a file
+		c, err := scripted(t, examined+`
+C: {d} UID FETCH 10 {*}
+S: * 1 FETCH (UID 10 BODY[] {`+size+`}
+R: "From: half"
+CLOSE`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Examine(t.Context(), "INBOX"); err != nil {
+			t.Fatal(err)
+		}
+		err = c.Fetch(t.Context(), mailroom.UIDs(10), func(m mailroom.FetchedMail) error { t.Error("half a mail was given"); return nil })
+		if e := mailroom.AsError(err); e == nil || e.Key != "imap.error.network" {
+			t.Errorf("%s octets: %v", size, err)
+		}
+	}
+}

@@ -200,7 +200,9 @@ func (b *bulkLane) dial(ctx context.Context) error {
 		return nil
 	case ctx.Err() != nil:
 		return err
-	case broken(err):
+	case broken(err), mailroom.AsError(err).Key == "imap.error.not_connected":
+		// Exchange says the latter of one connection too many as well (docs/providers.md
+		// 3.4); if it is the mailbox that is shut, the control connection is told so.
 		b.s.log.Info("no second connection, lanes share one", cause(err))
 		b.s.mu.Lock()
 		b.s.alone = true

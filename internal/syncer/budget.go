@@ -20,6 +20,7 @@ import (
 // time, so among several nodes only people's short connections that come in at
 // another node are not in the count.
 type Budget struct {
+	Now    func() time.Time // to be set before use; time.Now by default
 	limits func(mailroom.Mailbox) Limits
 	mu     sync.Mutex
 	boxes  map[string]*box      // by mailbox id, while in use
@@ -32,7 +33,7 @@ func NewBudget(limits func(mailroom.Mailbox) Limits) *Budget {
 	if limits == nil {
 		limits = func(mailroom.Mailbox) Limits { return Limits{} }
 	}
-	return &Budget{limits: limits, boxes: map[string]*box{}, pauses: map[string]time.Time{}}
+	return &Budget{Now: time.Now, limits: limits, boxes: map[string]*box{}, pauses: map[string]time.Time{}}
 }
 
 // purpose is what a connection is for; the first goes first.
@@ -92,7 +93,7 @@ func (b *Budget) Heed(mailboxID string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id, until := range b.pauses {
-		if !time.Now().Before(until) {
+		if !b.Now().Before(until) {
 			delete(b.pauses, id)
 		}
 	}
@@ -106,7 +107,7 @@ func (b *Budget) take(ctx context.Context, m mailroom.Mailbox, is purpose) (*sea
 	p := &seat{b: b, id: m.ID, is: is, got: make(chan struct{}), give: make(chan struct{}), left: make(chan struct{})}
 	p.leave = sync.OnceFunc(p.free)
 	b.mu.Lock()
-	if until := b.pauses[m.ID]; time.Now().Before(until) {
+	if until := b.pauses[m.ID]; b.Now().Before(until) {
 		b.mu.Unlock()
 		return nil, &mailroom.Error{Kind: mailroom.Throttled, Key: "imap.error.throttled", Until: until}
 	}

@@ -34,8 +34,9 @@ func (s *session) ending(err error, now time.Time) ending {
 		return ending{retryAt: now, problem: standing, failures: failures, restless: lived < time.Second}
 	}
 	kind := mailroom.KindOf(err)
-	if kind == mailroom.Unavailable && lived >= s.k.Settled {
+	if kind == mailroom.Unavailable && lived >= s.k.Settled && mailroom.AsError(err).Key != keyStalled {
 		// A long-lived connection ends, as at the end of a token: taken up again unseen.
+		// One that stood still was long-lived too, and that is to be seen.
 		return ending{retryAt: now, failures: 0}
 	}
 	// This is the answer to what was asked for during the session, too; else it

@@ -177,6 +177,9 @@ func (k *Keeper) renew(ctx context.Context) error {
 	return nil
 }
 
+// keyStalled: the session did not move.
+const keyStalled = "sync.error.stalled"
+
 // watchdog starts sessions again that do not move. One that does not even end is
 // let go of: its lease runs out and its fence keeps it from doing harm.
 func (k *Keeper) watchdog() {
@@ -189,7 +192,7 @@ func (k *Keeper) watchdog() {
 			continue
 		}
 		k.Log.Error("session does not move", "mailbox", id, "still", still)
-		h.cancel(mailroom.E(mailroom.Unavailable, "sync.error.stalled"))
+		h.cancel(mailroom.E(mailroom.Unavailable, keyStalled))
 		if still > k.Stalled+k.Lease {
 			delete(k.held, id)
 		}

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"mailroom/internal/mailroom"
@@ -81,7 +82,7 @@ func (s *session) readAll(ctx context.Context, conn Conn, l *ledger, set mailroo
 		return nil
 	}
 	answered, err := s.read(ctx, conn, l, set, ln, run)
-	if err != nil {
+	if err != nil && !refused(err) {
 		return s.closeIn(ctx, l, generation, set, run, err)
 	}
 	missing := set.Minus(answered)
@@ -95,15 +96,35 @@ func (s *session) readAll(ctx context.Context, conn Conn, l *ledger, set mailroo
 	if missing = missing.Intersect(a.backlog.Union(a.quarantined)); missing.Empty() {
 		return nil
 	}
-	return s.readSilent(ctx, conn, l, generation, missing, ln, run)
+	q := &silent{refusals: maxRefusals}
+	if !answered.Empty() {
+		q.refusals = math.MaxInt
+	}
+	return s.readSilent(ctx, conn, l, generation, missing, ln, run, q)
 }
 
-// readSilent asks once more for mails that did not answer, in halves if none of
-// them does: one may keep the others from being sent.
-func (s *session) readSilent(ctx context.Context, conn Conn, l *ledger, generation uint32, set mailroom.UIDSet, ln lane, run *runLog) error {
+// silent is the asking for mails that did not answer. refusals are how many
+// single mails may still be refused while none is given: then it is the folder
+// that is refused, and no mail's fault.
+type silent struct{ refusals int }
+
+const maxRefusals = 5
+
+// refused reports whether err is a FETCH that was answered by NO, over a
+// connection that goes on.
+func refused(err error) bool {
+	return mailroom.AsError(err).Key == "imap.error.refused" && !wide(err)
+}
+
+// readSilent asks once more for mails that did not answer or were refused, in
+// halves if none of them comes: one may keep the others from being sent.
+func (s *session) readSilent(ctx context.Context, conn Conn, l *ledger, generation uint32, set mailroom.UIDSet, ln lane, run *runLog, q *silent) error {
 	answered, err := s.read(ctx, conn, l, set, ln, run)
-	if err != nil {
+	if err != nil && !refused(err) {
 		return s.closeIn(ctx, l, generation, set, run, err)
+	}
+	if !answered.Empty() {
+		q.refusals = math.MaxInt
 	}
 	rest := set.Minus(answered)
 	switch {
@@ -112,13 +133,18 @@ func (s *session) readSilent(ctx context.Context, conn Conn, l *ledger, generati
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case rest.Len() == 1:
+		if err != nil {
+			if q.refusals--; q.refusals < 0 {
+				return err
+			}
+		}
 		return s.fileSilent(ctx, l, generation, rest, keyEmpty, run)
 	}
 	newer := rest.Newest(rest.Len() / 2)
-	if err := s.readSilent(ctx, conn, l, generation, newer, ln, run); err != nil {
+	if err := s.readSilent(ctx, conn, l, generation, newer, ln, run, q); err != nil {
 		return err
 	}
-	return s.readSilent(ctx, conn, l, generation, rest.Minus(newer), ln, run)
+	return s.readSilent(ctx, conn, l, generation, rest.Minus(newer), ln, run, q)
 }
 
 // fileSilent puts mails into quarantine of which there is nothing but the UID.

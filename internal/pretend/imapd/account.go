@@ -279,6 +279,17 @@ func (a *Account) throttled(n int) (time.Duration, bool) {
 	return fl.Backoff, true
 }
 
+// shortSearch reports whether this SEARCH is to leave out mails.
+func (a *Account) shortSearch() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	short := a.faults.ShortSearches > 0
+	if short {
+		a.faults.ShortSearches--
+	}
+	return short
+}
+
 // read notes that a client has seen a message whole, for RenumberAfter.
 func (a *Account) read(f *folder, uid uint32) {
 	a.mu.Lock()

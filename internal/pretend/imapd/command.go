@@ -109,13 +109,17 @@ func (c *conn) run(cmd command) error {
 		if err := c.pause(acc.Faults().Delay); err != nil {
 			return err
 		}
-		if err := c.tell(!strings.HasPrefix(cmd.name, "FETCH") && !strings.HasPrefix(cmd.name, "SEARCH") &&
+		late := acc.Faults().LateNews
+		if err := c.tellUnless(late, !strings.HasPrefix(cmd.name, "FETCH") && !strings.HasPrefix(cmd.name, "SEARCH") &&
 			!strings.HasPrefix(cmd.name, "STORE")); err != nil {
 			return err
 		}
 	}
 	if a.kind == "BAD" {
 		c.bad++
+		if a != notConnected {
+			c.srv.recordBad(c.noted(cmd))
+		}
 	}
 	if err := c.line("%s %s %s", cmd.tag, a.kind, a.text); err != nil {
 		return err
@@ -143,15 +147,18 @@ var notConnected = &answer{"BAD", "User is authenticated but not connected."}
 
 const throttleText = "Request is throttled."
 
-func (c *conn) note(cmd command) {
-	rec := Command{Name: cmd.name, Args: cmd.raw, Conn: c.id}
+func (c *conn) note(cmd command) { c.srv.record(c.noted(cmd)) }
+
+// noted is a command as it is recorded.
+func (c *conn) noted(cmd command) Command {
+	rec := Command{Name: cmd.name, Args: cmd.raw, Conn: c.id, Size: cmd.size}
 	if cmd.name == "LOGIN" || cmd.name == "AUTHENTICATE" {
 		rec.Args = ""
 	}
 	if a := c.accountNow(); a != nil {
 		rec.Account = a.cfg.Address
 	}
-	c.srv.record(rec)
+	return rec
 }
 
 func (c *conn) dispatch(cmd command) error {

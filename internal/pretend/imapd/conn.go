@@ -157,7 +157,7 @@ func (c *conn) serve() error {
 	for {
 		cmd, err := c.readCommand()
 		if errors.Is(err, errTooLong) || errors.Is(err, errSyntax) {
-			if err := c.refuse(cmd.tag, err); err != nil {
+			if err := c.refuse(cmd, err); err != nil {
 				return err
 			}
 			continue
@@ -178,6 +178,7 @@ func (c *conn) serve() error {
 type command struct {
 	tag, name string // name in upper case
 	raw       string // arguments as sent, literals cut out
+	size      int    // bytes, with literals
 	args      []arg
 }
 
@@ -233,7 +234,7 @@ func (c *conn) readCommand() (command, error) {
 		}
 		lits = append(lits, buf)
 	}
-	cmd := command{}
+	cmd := command{size: total}
 	var rest string
 	cmd.tag, rest, _ = strings.Cut(text.String(), " ")
 	cmd.name, cmd.raw, _ = strings.Cut(rest, " ")
@@ -296,8 +297,10 @@ func (c *conn) readLine(limit int) (string, error) {
 	}
 }
 
-func (c *conn) refuse(tag string, why error) error {
+func (c *conn) refuse(cmd command, why error) error {
 	c.bad++
+	c.srv.recordBad(c.noted(cmd))
+	tag := cmd.tag
 	if tag == "" {
 		tag = "*"
 	}

@@ -25,6 +25,7 @@ type Dialect struct {
 
 	Condstore  bool // RFC 7162, without QRESYNC
 	ESearch    bool // RFC 4731
+	ESearches  bool // answers each SEARCH by ESEARCH, as RFC 9051 has it, asked for or not
 	ListStatus bool // RFC 5819
 	GmailExt   bool // X-GM-EXT-1
 	ObjectID   bool // RFC 8474

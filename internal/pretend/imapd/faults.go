@@ -36,8 +36,15 @@ type Faults struct {
 	OddLogin bool
 	// SilentIdle accepts IDLE and never tells anything.
 	SilentIdle bool
-	// StrayLine sends a line that is no IMAP before a FETCH answer.
+	// LateNews tells of changes nowhere but before the continuation of IDLE.
+	LateNews bool
+	// StrayLine sends lines that are no IMAP, or none that belongs there, before a FETCH answer.
 	StrayLine bool
+	// WrongValidity is how many of the next EXAMINE and SELECT answers name a UIDVALIDITY that is
+	// not the folder's.
+	WrongValidity int
+	// ShortSearches is how many of the next SEARCH answers leave out the older half.
+	ShortSearches int
 	// BodyFirst sends UID after the body in FETCH answers, which RFC 3501 allows.
 	BodyFirst bool
 	// DropAfterBytes cuts the connection, in the middle of whatever it is, when that many bytes

@@ -201,7 +201,7 @@ func (c *conn) fetchOne(p pick, items []item) error {
 	}
 	if fl.StrayLine && wantsBody {
 		if err := c.emit(func(w *bufio.Writer) error {
-			_, err := w.WriteString("Server Unavailable.\r\n")
+			_, err := w.WriteString("Server Unavailable.\r\n[COPYUID 1 1 1] Copied.\r\n* [COPYUID 1 1 1] Copied.\r\n* 1 RETRIEVED NOTHING\r\n")
 			return err
 		}); err != nil {
 			return err

@@ -271,7 +271,12 @@ func (c *conn) selectFolder(cmd command) error {
 	if unseen > 0 {
 		lines = append(lines, fmt.Sprintf("* OK [UNSEEN %d] Is the first unseen message", unseen))
 	}
-	lines = append(lines, fmt.Sprintf("* OK [UIDVALIDITY %d] UIDVALIDITY value", f.uidValidity),
+	validity := f.uidValidity
+	if a.faults.WrongValidity > 0 {
+		a.faults.WrongValidity--
+		validity += 1000
+	}
+	lines = append(lines, fmt.Sprintf("* OK [UIDVALIDITY %d] UIDVALIDITY value", validity),
 		fmt.Sprintf("* OK [UIDNEXT %d] The next unique identifier value", f.uidNext))
 	if c.dialect().Condstore {
 		lines = append(lines, fmt.Sprintf("* OK [HIGHESTMODSEQ %d] Highest", f.highest()))

@@ -62,6 +62,7 @@ type Command struct {
 	Name    string // upper case; "UID FETCH" is one name
 	Args    string // as sent; empty for LOGIN and AUTHENTICATE
 	Conn    int    // number of the connection, from 1
+	Size    int    // bytes as sent, with literals and without the last CRLF
 }
 
 // Server is a running pretend server.
@@ -80,6 +81,7 @@ type Server struct {
 	list     []*Account
 	conns    map[*conn]struct{}
 	commands []Command
+	bad      []Command
 	connSeq  int
 	closed   bool
 }
@@ -248,11 +250,18 @@ func (s *Server) Commands() []Command {
 	return append([]Command(nil), s.commands...)
 }
 
+// Bad lists the commands that were answered by BAD, which is never a client's manners.
+func (s *Server) Bad() []Command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Command(nil), s.bad...)
+}
+
 // ForgetCommands empties the record.
 func (s *Server) ForgetCommands() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.commands = nil
+	s.commands, s.bad = nil, nil
 }
 
 // Mutating lists the recorded commands that change a mailbox or could: SELECT counts, since only
@@ -315,6 +324,15 @@ func (s *Server) connsOf(address string) []*conn {
 		}
 	}
 	return out
+}
+
+// recordBad notes a command that was answered by BAD.
+func (s *Server) recordBad(c Command) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.bad) < maxCommands {
+		s.bad = append(s.bad, c)
+	}
 }
 
 func (s *Server) record(c Command) {

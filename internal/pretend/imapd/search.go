@@ -49,7 +49,10 @@ func (c *conn) search(cmd command) error {
 		hits = append(hits, n)
 		modseq = max(modseq, p.m.modseq)
 	}
-	if isReturn {
+	if acc := c.accountNow(); acc.shortSearch() {
+		hits = hits[len(hits)/2:]
+	}
+	if isReturn || c.dialect().ESearches {
 		return c.line("%s", esearch(cmd, ret, hits))
 	}
 	var b strings.Builder

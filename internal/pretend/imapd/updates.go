@@ -22,6 +22,13 @@ func (c *conn) tell(expunges bool) error {
 	return c.lines(lines)
 }
 
+func (c *conn) tellUnless(late, expunges bool) error {
+	if late {
+		return nil
+	}
+	return c.tell(expunges)
+}
+
 func (c *conn) diff(a *Account, expunges bool) []string {
 	if c.viewMod == a.modseq {
 		return nil
@@ -90,7 +97,7 @@ func (c *conn) idle(command) error {
 	}()
 	for {
 		changed := c.account.Changed()
-		if !c.account.Faults().SilentIdle {
+		if fl := c.account.Faults(); !fl.SilentIdle && !fl.LateNews {
 			if err := c.tell(true); err != nil {
 				c.nc.Close()
 				<-done
