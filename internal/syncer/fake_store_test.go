@@ -40,9 +40,12 @@ type fakeStore struct {
 	runs       map[string]mailroom.SyncRun
 	sighted    map[string][]mailroom.Sighting
 	findings   map[string]mailroom.Finding
+	leaving    map[string]time.Time // mapping and message key, left since
+	removed    int
 	folders    []mailroom.Folder
 	order      []place // in which mails were filed
 	wake       chan struct{}
+	now        func() time.Time
 
 	dead    map[string]bool // nodes that were killed: nothing of theirs is taken any more
 	down    error           // the database does not answer
@@ -69,11 +72,11 @@ type placedMail struct {
 }
 
 func newFakeStore(t testing.TB) *fakeStore {
-	return &fakeStore{t: t,
+	return &fakeStore{t: t, now: time.Now,
 		mailbox:  mailroom.Mailbox{ID: "mbx_1", OrgID: "org_1", UserID: "usr_1", Address: "recruiter@agency.example", Wanted: 1},
 		progress: map[string]mailroom.Progress{}, messages: map[string]string{}, placed: map[place]placedMail{},
 		quarantine: map[place]mailroom.Quarantine{}, delivered: map[string]map[string]bool{}, read: map[place]bool{},
-		blobs: map[string]int{}, runs: map[string]mailroom.SyncRun{}, sighted: map[string][]mailroom.Sighting{}, findings: map[string]mailroom.Finding{}, wake: make(chan struct{}, 1), dead: map[string]bool{},
+		blobs: map[string]int{}, runs: map[string]mailroom.SyncRun{}, sighted: map[string][]mailroom.Sighting{}, findings: map[string]mailroom.Finding{}, leaving: map[string]time.Time{}, wake: make(chan struct{}, 1), dead: map[string]bool{},
 	}
 }
 
@@ -439,6 +442,9 @@ func (s *fakeStore) MarkGone(_ context.Context, c mailroom.Claim, mappingID stri
 		if p, ok := s.placed[at]; ok {
 			p.gone = true
 			s.placed[at] = p
+			if m.Removal == mailroom.RemovalRemove {
+				s.leaving[m.ID+" "+p.key] = s.now()
+			}
 		}
 		if q, ok := s.quarantine[at]; ok && q.RawHash != "" && q.DroppedAt.IsZero() {
 			q.GoneAt = time.Now()
@@ -448,6 +454,32 @@ func (s *fakeStore) MarkGone(_ context.Context, c mailroom.Claim, mappingID stri
 		}
 	}
 	return nil
+}
+
+// SettleRemovals is simpler than the store's: what lies anywhere has not left.
+func (s *fakeStore) SettleRemovals(_ context.Context, c mailroom.Claim, before time.Time, limit int) (removed int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fence(c); err != nil {
+		return 0, err
+	}
+	for id, at := range s.leaving {
+		if !at.Before(before) {
+			continue
+		}
+		delete(s.leaving, id)
+		mapping, key, _ := strings.Cut(id, " ")
+		lies := false
+		for _, p := range s.placed {
+			lies = lies || p.key == key && !p.gone
+		}
+		if m, ok := s.mapping(mapping); ok && !lies {
+			delete(s.delivered[m.OTYSFolderID], key)
+			s.removed++
+			removed++
+		}
+	}
+	return removed, nil
 }
 
 func (s *fakeStore) DueQuarantine(_ context.Context, mappingID string, now time.Time, limit int) ([]mailroom.Quarantine, error) {

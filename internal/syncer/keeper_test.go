@@ -101,6 +101,10 @@ func (m *manyStore) ApplyFlags(ctx context.Context, c mailroom.Claim, mp mailroo
 	return m.all[c.MailboxID].ApplyFlags(ctx, c, mp, v, ch)
 }
 
+func (m *manyStore) SettleRemovals(ctx context.Context, c mailroom.Claim, before time.Time, limit int) (int64, error) {
+	return m.all[c.MailboxID].SettleRemovals(ctx, c, before, limit)
+}
+
 func (m *manyStore) SaveFinding(ctx context.Context, c mailroom.Claim, f mailroom.Finding) error {
 	return m.all[c.MailboxID].SaveFinding(ctx, c, f)
 }

@@ -38,6 +38,7 @@ type ledger struct {
 	pace     pace                // how fast the backlog is worked through
 	flying   mailroom.UIDSet     // being fetched or filed at this moment
 	sighted  []mailroom.Sighting // not written yet
+	clearAt  time.Time           // see clear
 	offered  int                 // of those, in the row that is being written
 
 	findings    []finding       // differences that are not repaired, or not written

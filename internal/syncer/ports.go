@@ -100,6 +100,9 @@ type Ledger interface {
 	// MarkGone notes that UIDs, filed, in quarantine or dropped, are no longer on
 	// the server. Mails in quarantine of which the raw copy is kept stay.
 	MarkGone(ctx context.Context, c mailroom.Claim, mappingID string, uidValidity uint32, gone mailroom.UIDSet) error
+	// SettleRemovals takes up to limit mails out of OTYS that left a folder before a
+	// time, whose mapping says so, and that have not turned up elsewhere since.
+	SettleRemovals(ctx context.Context, c mailroom.Claim, before time.Time, limit int) (removed int64, err error)
 	// DueQuarantine are up to limit mails whose time has come, the newest first;
 	// also those that have left the server of which the raw copy is kept.
 	DueQuarantine(ctx context.Context, mappingID string, now time.Time, limit int) ([]mailroom.Quarantine, error)

@@ -319,7 +319,7 @@ func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
 		return storeErr(err)
 	}
 	s.answered, s.passed = wanted, true
-	return nil
+	return s.settleRemovals(ctx)
 }
 
 // poll looks at the folders that do not push, in one flight, and at the one that
@@ -360,7 +360,7 @@ func (s *session) poll(ctx context.Context) error {
 		}
 	}
 	s.pollAt = s.now().Add(s.pollEvery())
-	return nil
+	return s.settleRemovals(ctx)
 }
 
 // quiet reports whether a STATUS answer proves that there is nothing to do.

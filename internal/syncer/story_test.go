@@ -99,7 +99,7 @@ type node struct {
 func newWorld(t testing.TB) *world {
 	time.Sleep(time.Until(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)))
 	w := &world{t: t, server: newFakeServer(), store: newFakeStore(t), blobs: &fakeBlobs{}, nodes: map[string]*node{}}
-	w.open = w.server.open
+	w.open, w.store.now = w.server.open, w.now
 	return w
 }
 

@@ -88,7 +88,7 @@ func (w *world) mailboxFigures() map[string]string {
 		"owner": s.owner, "retry": time.Until(s.retryAt).Round(time.Second).String(),
 		"messages": strconv.Itoa(len(s.messages)), "runs": strconv.Itoa(len(s.runs)), "failedruns": strconv.Itoa(failed),
 		"read": strconv.Itoa(seen), "puts": strconv.Itoa(w.blobs.put), "opened": strconv.Itoa(w.blobs.opened), "blobs": strconv.Itoa(len(s.blobs)),
-		"writes": strconv.Itoa(s.writes), "delivered": strconv.Itoa(len(s.delivered["ofo_Inbox"])),
+		"removed": strconv.Itoa(s.removed), "leaving": strconv.Itoa(len(s.leaving)), "writes": strconv.Itoa(s.writes), "delivered": strconv.Itoa(len(s.delivered["ofo_Inbox"])),
 	}
 }
 

@@ -55,6 +55,9 @@ var commands = map[string]func(*world, []string){
 		if v, ok := option(a, "since"); ok {
 			m.Since = w.day(v)
 		}
+		if _, ok := option(a, "remove"); ok {
+			m.Removal = mailroom.RemovalRemove
+		}
 		w.person(func() {
 			w.store.mappings = append(w.store.mappings, m)
 			w.store.mailbox.MappingsVersion++
