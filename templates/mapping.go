@@ -200,6 +200,13 @@ func (v MappingView) nameBelow(p Page, f mailroom.Folder) string {
 	return strings.Join(rest, " / ")
 }
 
+func undoURL(r portal.MappingRow) templ.SafeURL {
+	return templ.SafeURL("/mappings/" + r.Mapping.ID + "/undo")
+}
+
+// MappingName is mappingName for messages about what was saved.
+func MappingName(p Page, m mailroom.Mapping) string { return mappingName(p, m) }
+
 // mappingName is a mapped folder's whole name; INBOX is no word.
 func mappingName(p Page, m mailroom.Mapping) string {
 	if strings.EqualFold(m.Name, "INBOX") {

@@ -30,7 +30,13 @@ type Page struct {
 }
 
 // Flash is a message about what was just done. Kind is "done", "note" or "bad".
-type Flash struct{ Kind, Text string }
+type Flash struct {
+	Kind, Text string
+	Links      []FlashLink `json:",omitempty"`
+}
+
+// FlashLink leads to what can be done about what was just done.
+type FlashLink struct{ Href, Text string }
 
 // SignedIn reports whether somebody is.
 func (p Page) SignedIn() bool { return p.User.ID != "" }

@@ -78,7 +78,11 @@ func (c *call) isFragment() bool { return c.r.Header.Get("HX-Request") == "true"
 func (c *call) flash(kind, key string, args ...any) { c.flashText(kind, c.t.Text(key, args...)) }
 
 func (c *call) flashText(kind, text string) {
-	list := append(c.peekFlash(), templates.Flash{Kind: kind, Text: text})
+	c.flashOf(templates.Flash{Kind: kind, Text: text})
+}
+
+func (c *call) flashOf(f templates.Flash) {
+	list := append(c.peekFlash(), f)
 	if data, err := json.Marshal(list); err == nil {
 		c.sessions.Put(c.r.Context(), sessionFlash, data)
 	}

@@ -92,7 +92,8 @@ func saveMapping(c *call) error {
 		form.Rows = append(form.Rows, portal.MappingForm{ID: r.ID, RawName: r.Folder, OTYSFolder: r.OTYS, Since: since, Paused: r.Paused,
 			Subfolders: r.Subfolders, Removal: r.Removal})
 	}
-	if f.OK() {
+	before, err := c.Portal.MappingPage(c.r.Context(), c.user)
+	if f.OK() && err == nil {
 		err = c.Portal.SaveMappings(c.r.Context(), c.user, form)
 	}
 	if !c.complain(&f, err) && err != nil {
@@ -102,7 +103,11 @@ func saveMapping(c *call) error {
 		if noFolder(rows) {
 			c.flash("note", "mappings.saved_none")
 		} else {
-			c.flash("done", "mappings.saved")
+			after, err := c.Portal.MappingPage(c.r.Context(), c.user)
+			if err != nil {
+				return err
+			}
+			c.offerUndo(before.Rows, after.Rows)
 		}
 		return c.redirect(mappingPath)
 	}

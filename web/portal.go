@@ -53,6 +53,8 @@ type settings interface {
 	MappingPage(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
 	RefreshFolders(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
 	SaveMappings(ctx context.Context, u mailroom.User, f portal.MappingsForm) error
+	UndoPage(ctx context.Context, u mailroom.User, mappingID string) (portal.UndoPage, error)
+	TakeBack(ctx context.Context, u mailroom.User, mappingID string) error
 	Preview(ctx context.Context, u mailroom.User, f portal.MappingForm) (portal.Preview, error)
 	AddOTYSFolder(ctx context.Context, u mailroom.User, name string) (mailroom.OTYSFolder, error)
 	CreateIMAPFolder(ctx context.Context, u mailroom.User, name string) error

@@ -60,6 +60,8 @@ func routes() []route {
 		{post, "/mappings/{id}/pause", signedIn, pauseMapping},
 		{post, "/mappings/{id}/resume", signedIn, resumeMapping},
 		{post, "/mappings/{id}/followed", signedIn, seenFollowed},
+		{get, "/mappings/{id}/undo", signedIn, confirmUndo},
+		{post, "/mappings/{id}/undo", signedIn, undoMapping},
 
 		{get, "/admin/users", admin, showUsers},
 		{get, "/admin/users/new", admin, showNewUser},

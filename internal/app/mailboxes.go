@@ -163,7 +163,7 @@ func (o *mailboxes) create(ctx context.Context, m mailroom.Mailbox, name string)
 
 // preview asks what a folder would bring, for a person who waits.
 func (o *mailboxes) preview(ctx context.Context, m mailroom.Mailbox, rawName string, since time.Time) (mailroom.FolderPreview, error) {
-	conn, err := o.open(ctx, m)
+	conn, err := o.visit(ctx, m)
 	if err != nil {
 		return mailroom.FolderPreview{}, err
 	}

@@ -88,6 +88,12 @@ type mappingStore interface {
 	MappingByID(ctx context.Context, orgID, id string) (mailroom.Mapping, error)
 	SaveMappings(context.Context, mailroom.MappingChange, mailroom.AuditEvent) error
 	PauseMapping(ctx context.Context, orgID, id string, paused bool, ev mailroom.AuditEvent) error
+	// Undo takes a mapping's row away, with those that follow it, and begins to
+	// take back what they alone brought in; UndoCounts foretells it.
+	Undo(ctx context.Context, orgID, id string, ev mailroom.AuditEvent) error
+	UndoCounts(ctx context.Context, orgID, id string) (take, keep int64, err error)
+	// Undos are those that run, and those that ended within a day, newest first.
+	Undos(ctx context.Context, mailboxID string) ([]mailroom.Undo, error)
 	// SeenFollowed clears the notice that a mapping followed its renamed folder.
 	SeenFollowed(ctx context.Context, orgID, id string) error
 	Runs(ctx context.Context, orgID, mappingID string, limit int) ([]mailroom.SyncRun, error)

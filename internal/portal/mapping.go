@@ -20,6 +20,11 @@ func (p *Portal) MappingPage(ctx context.Context, u mailroom.User) (MappingPage,
 	if v.Rows, err = p.mappingRows(ctx, m.ID); err != nil {
 		return v, err
 	}
+	undos, err := p.d.Store.Undos(ctx, m.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Undos = undoRows(undos)
 	folders, err := p.d.Store.Folders(ctx, m.ID)
 	if err != nil {
 		return v, err

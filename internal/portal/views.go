@@ -66,6 +66,8 @@ type MappingPage struct {
 	// why not, if they should have been.
 	Live    bool
 	Problem *mailroom.Problem
+	// Undos run, or ended within a day.
+	Undos []UndoRow
 	// Suggested rows when nothing is saved yet: Inbox → Inbox, Sent → Sent items.
 	Suggested []MappingForm
 }
