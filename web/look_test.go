@@ -15,6 +15,7 @@ import (
 
 	"mailroom/internal/mailroom"
 	"mailroom/internal/peers"
+	"mailroom/internal/portal"
 )
 
 // scene is a page in a state worth looking at.
@@ -183,6 +184,8 @@ func playScenes(t *testing.T, s *site) []scene {
 		{name: "mapping", path: mappingPath, who: noor},
 		{name: "integrations-nl", path: integrationsPath, who: rita},
 		{name: "mapping-nl", path: mappingPath, who: rita},
+		{name: "mapping-states", path: mappingPath, who: noor, prepare: func() { s.everyState(noor) }},
+		{name: "mapping-undo", path: "/mappings/" + s.firstMapping(noor) + "/undo", who: noor},
 		{name: "mapping-down", path: mappingPath, who: rita, prepare: func() {
 			s.server.fail(mailroom.E(mailroom.Unavailable, "imap.error.network"))
 		}},
@@ -198,6 +201,45 @@ func playScenes(t *testing.T, s *site) []scene {
 			s.consent.refusal = mailroom.E(mailroom.NeedsAdmin, "grant.error.refused")
 		}},
 	}
+}
+
+// firstMapping is the id of a user's first row.
+func (s *site) firstMapping(u mailroom.User) string {
+	v, err := s.portal.MappingPage(s.t.Context(), u)
+	if err != nil || len(v.Rows) == 0 {
+		s.t.Fatal("no mapping", err)
+	}
+	return v.Rows[0].Mapping.ID
+}
+
+// everyState gives a user with Inbox and Sent mapped a row in each state that
+// the mapping page has words for.
+func (s *site) everyState(u mailroom.User) {
+	s.t.Helper()
+	v, err := s.portal.MappingPage(s.t.Context(), u)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	rows := []portal.MappingForm{
+		{RawName: "INBOX", OTYSFolder: v.OTYS[0].ID, Subfolders: true}, {RawName: "Verzonden items", OTYSFolder: v.OTYS[1].ID},
+		{RawName: "Archief", OTYSFolder: v.OTYS[0].ID, Removal: mailroom.RemovalRemove}, {RawName: "Kandidaten", OTYSFolder: v.OTYS[0].ID, Subfolders: true},
+		{RawName: "Concepten", OTYSFolder: v.OTYS[0].ID},
+	}
+	if err := s.portal.SaveMappings(s.t.Context(), u, portal.MappingsForm{Version: v.Version, Rows: rows}); err != nil {
+		s.t.Fatal(err)
+	}
+	box, now := v.Mailbox, time.Now()
+	s.progressOf(box, "INBOX", `on_server = 204812, stored = 80000, backlog = '1:124812', stage = 'backfill', backfill_total = 204812, rate_mails = 60000,
+		backfill_bytes = 6400000000, backfill_edge = $1, checked_at = $2`, mailroom.Micros(now.AddDate(-2, -8, 0)), mailroom.Micros(now.Add(-20*time.Second)))
+	s.progressOf(box, "Verzonden items", `on_server = 320, stored = 300, skipped = '1:17', dropped = 1, quarantined = 2, checked_at = $1, compared_at = $2`,
+		mailroom.Micros(now.Add(-40*time.Second)), mailroom.Micros(now.Add(-10*time.Minute)))
+	s.progressOf(box, "Archief", `on_server = 12044, stored = 7106, checked_at = $1`, mailroom.Micros(now))
+	s.progressOf(box, "Concepten", `problem = $1, failures = 3, retry_at = $2`, fmt.Sprintf(`{"kind":"unavailable","key":"imap.error.network","since":%q,"until":%q}`,
+		now.Add(-time.Hour).Format(time.RFC3339), now.Add(15*time.Minute).Format(time.RFC3339)), mailroom.Micros(now.Add(15*time.Minute)))
+	sqlExec(s.t, s, `UPDATE mappings SET followed_from = 'Kandidaten 2019', followed_at = 1 WHERE raw_name = 'Kandidaten' AND mailbox_id = $1`, box.ID)
+	sqlExec(s.t, s, `INSERT INTO undos(mapping_id, org_id, mailbox_id, user_id, otys_folder_id, name, total, done, kept, started_at, finished_at)
+		VALUES ('map_a', $1, $2, $3, $4, 'Nieuwsbrieven', 12345, 4000, 12, $5, 0), ('map_b', $1, $2, $3, $4, 'Oud', 90, 90, 12, $5 - 9, $5)`,
+		u.OrgID, box.ID, u.ID, v.OTYS[0].ID, mailroom.Micros(now.Add(-time.Minute)))
 }
 
 // midSync is a mailbox in the middle of its first sync.
