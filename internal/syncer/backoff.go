@@ -107,7 +107,8 @@ func cause(err error) slog.Attr {
 func wide(err error) bool {
 	var store storeFault
 	var reading readFault
-	if errors.Is(err, mailroom.ErrFenced) || errors.Is(err, errRemapped) || errors.As(err, &store) || errors.As(err, &reading) {
+	if errors.Is(err, mailroom.ErrFenced) || errors.Is(err, errRemapped) || errors.Is(err, errReload) ||
+		errors.As(err, &store) || errors.As(err, &reading) {
 		return true
 	}
 	e := mailroom.AsError(err)

@@ -28,6 +28,11 @@ func (s *session) look(ctx context.Context, l *ledger) error {
 		return s.tolerate(saveCtx, l, err)
 	case wide(err):
 		return err
+	case mailroom.KindOf(err) == mailroom.NotFound:
+		// Renamed, perhaps. If not it waits, and is looked for at every probe.
+		if err := s.relistUnlessJust(ctx); err != nil {
+			return err
+		}
 	}
 	return s.park(saveCtx, l, run, err)
 }
@@ -81,6 +86,9 @@ func (s *session) check(ctx context.Context, l *ledger, run *runLog) error {
 		return err
 	}
 	s.selected = l.mapping.RawName
+	if st, err = s.recognized(ctx, l, st); err != nil {
+		return err
+	}
 	if err := s.load(ctx, l, st.UIDValidity); err != nil {
 		return err
 	}

@@ -18,6 +18,14 @@ func (p pause) over(now time.Time) bool { return passed(p.from, now, p.length) }
 // end is when the pause is over by a clock that nobody sets.
 func (p pause) end() time.Time { return p.from.Add(p.length) }
 
+// left is how long it still lasts.
+func (p pause) left(now time.Time) time.Duration {
+	if p.over(now) {
+		return 0
+	}
+	return p.end().Sub(now)
+}
+
 // passed reports whether d has gone by since a time; so it has when that time is
 // still to come.
 func passed(since, now time.Time, d time.Duration) bool {
@@ -28,4 +36,11 @@ func passed(since, now time.Time, d time.Duration) bool {
 // due reports whether a time has come that was set at most most ahead.
 func due(at, now time.Time, most time.Duration) bool {
 	return !now.Before(at) || at.Sub(now) > most
+}
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

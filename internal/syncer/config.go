@@ -36,16 +36,17 @@ type Tuning struct {
 	Opening    int           // of those, signing in at a time at one provider
 	BulkLanes  int           // mailboxes whose backlog is read at a time
 
-	Poll           time.Duration // looking at folders that cannot push
-	BusyPoll       time.Duration // the same while the backlog shares the one connection, or nothing pushes
-	CompareEvery   time.Duration // whole UID sets compared though nothing seems to differ
-	CompareAgain   time.Duration // between comparisons that were called for
-	FlagsEvery     time.Duration
-	FlagsWindow    int64         // newest mails whose flags are looked at without CONDSTORE
-	FlagsScanEvery time.Duration // and of the older ones, FlagsChunk at a time, downwards
-	FlagsChunk     int64
-	RelistEvery    time.Duration // list of folders
-	SaveEvery      time.Duration // a proof of freshness is written no more often
+	Poll            time.Duration // looking at folders that cannot push
+	BusyPoll        time.Duration // the same while the backlog shares the one connection, or nothing pushes
+	CompareEvery    time.Duration // whole UID sets compared though nothing seems to differ
+	CompareAgain    time.Duration // between comparisons that were called for
+	FlagsEvery      time.Duration
+	FlagsWindow     int64         // newest mails whose flags are looked at without CONDSTORE
+	FlagsScanEvery  time.Duration // and of the older ones, FlagsChunk at a time, downwards
+	FlagsChunk      int64
+	RelistEvery     time.Duration // list of folders
+	SubfoldersEvery time.Duration // the same where a mapping brings new subfolders along
+	SaveEvery       time.Duration // a proof of freshness is written no more often
 
 	BatchMails int
 	BatchBytes int64
@@ -78,6 +79,7 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.FlagsScanEvery, 10*time.Minute)
 	def(&t.FlagsChunk, 2000)
 	def(&t.RelistEvery, time.Hour)
+	def(&t.SubfoldersEvery, 5*time.Minute)
 	def(&t.SaveEvery, 20*time.Second)
 	def(&t.BatchMails, 1000)
 	def(&t.BatchBytes, 24<<20)

@@ -20,7 +20,7 @@ type ending struct {
 func (s *session) ending(err error, now time.Time) ending {
 	lived := time.Duration(0)
 	if !s.opened.IsZero() {
-		lived = now.Sub(s.opened)
+		lived = time.Since(s.opened)
 	}
 	failures := s.work.Failures
 	if lived >= s.k.Settled {

@@ -23,11 +23,14 @@ type fakeServer struct {
 	qresync  bool // and QRESYNC
 	objects  bool // mails have ids of their own
 	noNext   bool // UIDNEXT is not said
-	single   bool // one connection at a time
-	latency  time.Duration
-	perMail  time.Duration
-	faults   []*fault
-	conns    map[*fakeConn]bool
+	made     int  // folders so far
+
+	objectIDs bool // OBJECTID
+	single    bool // one connection at a time
+	latency   time.Duration
+	perMail   time.Duration
+	faults    []*fault
+	conns     map[*fakeConn]bool
 
 	logins   int
 	most     int // connections at a time
@@ -52,6 +55,7 @@ type fakeFolder struct {
 	gone     map[uint32]uint64 // UIDs that were removed, with the modseq of that
 	muted    mailroom.UIDSet   // neither counted nor listed
 	lost     mailroom.UIDSet   // named as removed, though they are there
+	object   string            // its MAILBOXID
 }
 
 type fakeMail struct {
@@ -82,7 +86,8 @@ func newFakeServer() *fakeServer {
 
 func (s *fakeServer) folder(name string) *fakeFolder {
 	if s.folders[name] == nil {
-		s.folders[name] = &fakeFolder{name: name, validity: 7, next: 1, modseq: 1}
+		s.made++
+		s.folders[name] = &fakeFolder{name: name, validity: 7, next: 1, modseq: 1, object: fmt.Sprintf("F%d", s.made)}
 	}
 	return s.folders[name]
 }
@@ -231,7 +236,8 @@ func (c *fakeConn) Folders(ctx context.Context) (out []mailroom.Folder, err erro
 			if name == "INBOX" {
 				role = mailroom.RoleInbox
 			}
-			out = append(out, mailroom.Folder{RawName: name, Name: name, Path: []string{name}, Role: role, Selectable: true})
+			out = append(out, mailroom.Folder{RawName: name, Name: name, Path: []string{name}, Role: role, Selectable: true,
+				Delimiter: "/", UIDValidity: c.s.folders[name].validity, ObjectID: c.s.objectID(c.s.folders[name])})
 		}
 		return nil
 	})
@@ -239,7 +245,7 @@ func (c *fakeConn) Folders(ctx context.Context) (out []mailroom.Folder, err erro
 }
 
 func (f *fakeFolder) status(s *fakeServer) mailroom.FolderStatus {
-	st := mailroom.FolderStatus{Messages: uint32(int(f.uids().Len()) + f.lies), UIDValidity: f.validity, UIDNext: f.next, Unseen: -1}
+	st := mailroom.FolderStatus{Messages: uint32(int(f.uids().Len()) + f.lies), UIDValidity: f.validity, UIDNext: f.next, Unseen: -1, ObjectID: s.objectID(f)}
 	if f.flips > 0 {
 		f.flips--
 		st.UIDValidity = f.validity + 1000

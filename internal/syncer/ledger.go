@@ -435,3 +435,12 @@ func (l *ledger) tries(q mailroom.Quarantine) {
 	defer l.mu.Unlock()
 	l.tried[q.UID] = q
 }
+
+// back ends the waiting for a folder that was gone: it is listed again.
+func (l *ledger) back() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.p.Problem != nil && l.p.Problem.Kind == mailroom.NotFound {
+		l.p.RetryAt = time.Time{}
+	}
+}

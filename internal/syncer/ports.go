@@ -42,6 +42,9 @@ type Conn interface {
 	Sample(ctx context.Context, set mailroom.UIDSet, headers bool, each func(mailroom.Sampled)) error
 	CanResync() bool
 	HasObjectIDs() bool
+	// MessageIDs are the Message-IDs of set by UID, "" for a mail without one. What
+	// does not answer is left out.
+	MessageIDs(ctx context.Context, set mailroom.UIDSet) (map[uint32]string, error)
 	CanIdle() bool
 	CanCondStore() bool
 	Close() error
@@ -87,6 +90,17 @@ type Ledger interface {
 	LoadWork(ctx context.Context, c mailroom.Claim) (mailroom.Work, error)
 	// SaveFolders replaces the list of folders; those not in it are marked gone.
 	SaveFolders(ctx context.Context, mailboxID string, folders []mailroom.Folder, now time.Time) error
+	// ExpandSubfolders gives listed folders below a mapping with subfolders rows of
+	// their own that follow it, and says how many.
+	ExpandSubfolders(ctx context.Context, c mailroom.Claim) (added int, err error)
+	// FollowFolder gives a mapping whose folder has another name that name, with
+	// all that was read of it. Conflict: a person has mapped that name.
+	FollowFolder(ctx context.Context, c mailroom.Claim, mappingID string, to mailroom.Folder) error
+	// NoteObjectID keeps the identity of a mapping's folder.
+	NoteObjectID(ctx context.Context, c mailroom.Claim, mappingID, objectID string) error
+	// SampleMessageIDs are the Message-IDs of the newest n mails of a folder that
+	// are filed and have one, by UID.
+	SampleMessageIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32, n int) (map[uint32]string, error)
 	// HeldUIDs are the UIDs of one generation of a folder that are filed, in
 	// quarantine or dropped, and still on the server.
 	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (mailroom.Held, error)

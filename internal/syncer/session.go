@@ -35,21 +35,23 @@ type session struct {
 	giveWay   bool // a person waits for the control connection
 
 	// Of the control goroutine.
-	work     mailroom.Work
-	ledgers  []*ledger
-	conn     *line
-	selected string        // examined on conn, "" when not known
-	opened   time.Time     // when conn was signed in
-	answered int64         // asking that has been answered
-	shared   bool          // one connection for both lanes
-	passed   bool          // every mapping has been looked at
-	manual   bool          // this pass was asked for by a person
-	noticed  *ledger       // the folder IDLE spoke of
-	storm    int           // notices in a row that came within a second
-	calm     time.Duration // how long not to listen, because of them
-	pollAt   time.Time
-	relistAt time.Time
-	inboxes  map[string]bool // raw names with the role of inbox
+	work       mailroom.Work
+	ledgers    []*ledger
+	conn       *line
+	selected   string        // examined on conn, "" when not known
+	opened     time.Time     // when conn was signed in
+	answered   int64         // asking that has been answered
+	shared     bool          // one connection for both lanes
+	passed     bool          // every mapping has been looked at
+	manual     bool          // this pass was asked for by a person
+	noticed    *ledger       // the folder IDLE spoke of
+	storm      int           // notices in a row that came within a second
+	calm       time.Duration // how long not to listen, because of them
+	pollRest   pause
+	relistRest pause
+	listed     pause             // over when a list of folders is not fresh any more
+	objects    map[string]string // identities of folders, by mapping id, noted in this session
+	inboxes    map[string]bool   // raw names with the role of inbox
 
 	lanes      sync.WaitGroup
 	next       int // whose turn it is where lanes share a connection
@@ -96,7 +98,7 @@ func (s *session) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { s.conn.Close() }()
-	s.opened = s.now()
+	s.opened = time.Now()
 	for {
 		version := s.work.Mailbox.MappingsVersion
 		err = s.stretch(ctx)
@@ -107,13 +109,14 @@ func (s *session) run(ctx context.Context) (err error) {
 			}
 			continue
 		}
-		if !errors.Is(err, errRemapped) {
+		reload := errors.Is(err, errReload)
+		if !reload && !errors.Is(err, errRemapped) {
 			return err
 		}
 		if s.work, err = s.k.Store.LoadWork(ctx, s.claim); err != nil {
 			return storeErr(err)
 		}
-		if s.work.Mailbox.MappingsVersion == version {
+		if !reload && s.work.Mailbox.MappingsVersion == version {
 			return storeErr(errRemapped)
 		}
 		s.build()
@@ -156,7 +159,7 @@ func (s *session) stretch(ctx context.Context) (err error) {
 			r.leave(endCtx)
 		}
 	}()
-	if err := s.relist(ctx); err != nil {
+	if err := s.relistUnlessJust(ctx); err != nil {
 		return err
 	}
 	return s.loop(ctx, laneCtx)
@@ -182,27 +185,6 @@ func rank(rawName string) int {
 		return 0
 	}
 	return 1
-}
-
-// relist brings the list of folders up to date and names mapped ones that have
-// gone. A list that cannot be had stops nothing: EXAMINE decides.
-func (s *session) relist(ctx context.Context) error {
-	s.relistAt = s.now().Add(s.k.RelistEvery)
-	folders, err := s.conn.Folders(ctx)
-	if err != nil {
-		if wide(err) || ctx.Err() != nil {
-			return err
-		}
-		s.log.Warn("folders cannot be listed", cause(err))
-		return nil
-	}
-	s.inboxes = map[string]bool{}
-	for _, f := range folders {
-		if f.Role == mailroom.RoleInbox {
-			s.inboxes[f.RawName] = true
-		}
-	}
-	return storeErr(s.k.Store.SaveFolders(ctx, s.work.Mailbox.ID, folders, s.now()))
 }
 
 // loop looks at what is to be done next, over and over.
@@ -232,16 +214,18 @@ func (s *session) loop(ctx, laneCtx context.Context) error {
 				return err
 			}
 			s.noticed = nil
-		case !now.Before(s.relistAt):
+		case s.relistRest.over(now):
 			if err := s.relist(ctx); err != nil {
 				return err
 			}
-		case !now.Before(s.pollAt):
+		case s.pollRest.over(now):
 			if err := s.poll(ctx); err != nil {
 				return err
 			}
 		case s.shared && s.backlog():
-			s.pollAt = minTime(s.pollAt, s.now().Add(s.k.BusyPoll))
+			if s.pollRest.left(now) > s.k.BusyPoll {
+				s.pollRest = pause{now, s.k.BusyPoll}
+			}
 			if err := s.readPart(ctx); err != nil {
 				return err
 			}
@@ -252,13 +236,6 @@ func (s *session) loop(ctx, laneCtx context.Context) error {
 		}
 		s.kick(laneCtx)
 	}
-}
-
-func minTime(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // errRemapped: the mapping rows have changed and are to be loaded again.
@@ -301,6 +278,11 @@ func (s *session) poke() {
 func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
 	s.manual = wanted > s.work.Mailbox.Done && wanted > s.answered
 	defer func() { s.manual = false }()
+	if s.manual {
+		if err := s.relistUnlessJust(ctx); err != nil {
+			return err
+		}
+	}
 	order := slices.Clone(s.ledgers)
 	slices.SortStableFunc(order, func(a, b *ledger) int {
 		return min(a.progress().Failures, 1) - min(b.progress().Failures, 1)
@@ -314,7 +296,7 @@ func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
 		}
 		s.kick(laneCtx) // the first folder's backlog need not wait for the last folder
 	}
-	s.pollAt = s.now().Add(s.pollEvery())
+	s.pollRest = pause{s.now(), s.pollEvery()}
 	if err := s.k.Store.Answered(ctx, s.claim, wanted); err != nil {
 		return storeErr(err)
 	}
@@ -359,7 +341,7 @@ func (s *session) poll(ctx context.Context) error {
 			return err
 		}
 	}
-	s.pollAt = s.now().Add(s.pollEvery())
+	s.pollRest = pause{s.now(), s.pollEvery()}
 	return s.settleRemovals(ctx)
 }
 

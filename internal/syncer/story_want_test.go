@@ -86,7 +86,7 @@ func (w *world) mailboxFigures() map[string]string {
 	return map[string]string{
 		"problem": problemText(s.mailbox.Problem), "failures": strconv.Itoa(s.failures), "answered": dones, "held": held,
 		"owner": s.owner, "retry": time.Until(s.retryAt).Round(time.Second).String(),
-		"messages": strconv.Itoa(len(s.messages)), "runs": strconv.Itoa(len(s.runs)), "failedruns": strconv.Itoa(failed),
+		"messages": strconv.Itoa(len(s.messages)), "mappings": strconv.Itoa(len(s.mappings)), "runs": strconv.Itoa(len(s.runs)), "failedruns": strconv.Itoa(failed),
 		"read": strconv.Itoa(seen), "puts": strconv.Itoa(w.blobs.put), "opened": strconv.Itoa(w.blobs.opened), "blobs": strconv.Itoa(len(s.blobs)),
 		"removed": strconv.Itoa(s.removed), "leaving": strconv.Itoa(len(s.leaving)), "writes": strconv.Itoa(s.writes), "delivered": strconv.Itoa(len(s.delivered["ofo_Inbox"])),
 	}
@@ -141,12 +141,13 @@ func (w *world) folderFigures(name string) map[string]string {
 	}
 	found := func(k mailroom.FindingKind) string { return fmt.Sprint(counts[k]) }
 	newest := fmt.Sprint(placed.Max())
+	followed := w.followedFrom(name)
 	state := mailroom.MappingState(*m, p, w.now())
 	return map[string]string{
 		"server": fmt.Sprint(p.OnServer), "stored": fmt.Sprint(p.Stored), "quarantined": fmt.Sprint(p.Quarantined),
 		"skipped": fmt.Sprint(p.Skipped.Len()), "backlog": fmt.Sprint(p.Backlog.Len()), "rows": fmt.Sprint(placed.Len()),
 		"quarantinerows": fmt.Sprint(quarantined.Len()), "problem": problemText(p.Problem), "failures": fmt.Sprint(p.Failures),
-		"fresh": w.now().Sub(p.CheckedAt).Round(time.Millisecond).String(), "first": first, "last": last, "reason": reason,
+		"fresh": w.now().Sub(p.CheckedAt).Round(time.Millisecond).String(), "first": first, "last": last, "reason": reason, "followed": followed,
 		"attempts": strconv.Itoa(attempts), "keptgone": strconv.Itoa(gone), "newest": newest, "age": time.Since(latest).Round(time.Millisecond).String(), "state": string(state), "stage": string(p.Stage),
 		"validity": fmt.Sprint(p.Cursor.UIDValidity), "total": fmt.Sprint(p.BackfillTotal), "dropped": fmt.Sprint(p.Dropped),
 		"sightings": fmt.Sprint(len(s.sighted[m.ID])), "compared": w.now().Sub(p.ComparedAt).Round(time.Millisecond).String(),

@@ -29,6 +29,8 @@ var commands = map[string]func(*world, []string){
 				w.server.objects = true
 			case "nouidnext":
 				w.server.noNext = true
+			case "objectids":
+				w.server.objectIDs = true
 			case "single":
 				w.server.single = true
 			case "connections":
@@ -58,6 +60,7 @@ var commands = map[string]func(*world, []string){
 		if _, ok := option(a, "remove"); ok {
 			m.Removal = mailroom.RemovalRemove
 		}
+		_, m.Subfolders = option(a, "subfolders")
 		w.person(func() {
 			w.store.mappings = append(w.store.mappings, m)
 			w.store.mailbox.MappingsVersion++
@@ -188,6 +191,10 @@ var commands = map[string]func(*world, []string){
 				f.next++
 			}
 		})
+	},
+	"rename": func(w *world, a []string) { w.rename(a[0], a[1]) },
+	"validity": func(w *world, a []string) {
+		w.server.change(a[0], func(f *fakeFolder) { f.validity = uint32(w.number(a[1])) })
 	},
 	"drop": func(w *world, a []string) {
 		w.server.mu.Lock()

@@ -35,16 +35,17 @@ func (s *session) wait(ctx context.Context) error {
 		// Other folders have been looked at since.
 		return s.look(ctx, watched)
 	}
-	until := s.pollAt
+	now := s.now()
+	most := min(s.pollRest.left(now), s.relistRest.left(now))
 	if s.calm > 0 {
-		until = minTime(until, s.now().Add(s.calm))
+		most = min(most, s.calm)
 	}
 	for _, l := range s.ledgers { // a backlog that was left alone for a while
-		if at := l.bulkAgain(s.now()); s.shared && !at.IsZero() {
-			until = minTime(until, at)
+		if at := l.bulkAgain(now); s.shared && !at.IsZero() {
+			most = min(most, at.Sub(now))
 		}
 	}
-	waitCtx, cancel := context.WithTimeout(ctx, until.Sub(s.now()))
+	waitCtx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	if !s.arm(cancel) {
 		return nil
@@ -58,7 +59,7 @@ func (s *session) wait(ctx context.Context) error {
 		}
 		return nil
 	}
-	began := s.now()
+	began := time.Now()
 	changed, err := s.conn.Idle(waitCtx)
 	if err != nil && waitCtx.Err() == nil {
 		return err
@@ -73,7 +74,7 @@ func (s *session) wait(ctx context.Context) error {
 // calmDown keeps a server that reports a change without end from keeping us
 // busy: after ten notices within a second each, the eleventh is waited for.
 func (s *session) calmDown(began time.Time) {
-	if s.now().Sub(began) > time.Second {
+	if time.Since(began) > time.Second {
 		s.storm = 0
 		return
 	}
