@@ -194,35 +194,3 @@ iVBORw0KGgo=
 		t.Error("a plain mail has no HTML", err)
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add(crlf(application))
-	f.Add([]byte("From: a@b\n\nx"))
-	f.Add([]byte("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--b\nContent-Type: multipart/mixed; boundary=\"b\"\n\n--b--"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		m, err := Parse(raw)
-		if m.RawHash == "" || m.Size != int64(len(raw)) {
-			t.Fatal("raw hash and size must always be there")
-		}
-		if err != nil {
-			return
-		}
-		if strings.ContainsAny(m.Subject, "\r\n\x00") || len(m.Snippet) > 4*200 {
-			t.Fatalf("unsafe text: %q", m.Subject)
-		}
-		for _, a := range m.Attachments {
-			if strings.ContainsAny(a.Name, "/\\\x00\n") || a.Name == "" {
-				t.Fatalf("unsafe name %q", a.Name)
-			}
-			if _, _, err := OpenPart(raw, a.Part); err != nil {
-				t.Fatalf("part %s cannot be opened again: %v", a.Part, err)
-			}
-		}
-		if _, _, err := HTML(raw, HTMLOptions{}); err != nil && m.HasHTML {
-			t.Fatalf("html: %v", err)
-		}
-		if _, err := Text(raw); err != nil {
-			t.Fatalf("text: %v", err)
-		}
-	})
-}

@@ -3,6 +3,8 @@ package mailroom
 import (
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -143,6 +145,38 @@ func FuzzUIDSet(f *testing.F) {
 		}
 		same(t, "a afterwards", a, am)
 		same(t, "b afterwards", b, bm)
+	})
+}
+
+// Whatever text is read as a set means the same when it is written and read
+// again, and holds what it says.
+func FuzzParseUIDSet(f *testing.F) {
+	for _, s := range []string{"", "1", "1:4,7", "7:1", "3,1,2", "4294967295", "1:4294967295", "2:3,4:9,1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseUIDSet(text)
+		if err != nil {
+			if !s.Empty() {
+				t.Fatalf("%q is refused and is %s", text, s)
+			}
+			return
+		}
+		back, err := ParseUIDSet(s.String())
+		if err != nil || !back.Equal(s) {
+			t.Fatalf("%q is %s, which is %s, %v", text, s, back, err)
+		}
+		for part := range strings.SplitSeq(text, ",") {
+			for end := range strings.SplitSeq(part, ":") {
+				n, err := strconv.ParseUint(end, 10, 32)
+				if text != "" && (err != nil || n == 0 || !s.Contains(uint32(n))) {
+					t.Fatalf("%q is %s, without %q", text, s, end)
+				}
+			}
+		}
+		if !s.Minus(s).Empty() || !s.Union(s).Equal(s) || !s.Intersect(s).Equal(s) || s.Len() > math.MaxUint32 {
+			t.Fatalf("%s and itself", s)
+		}
 	})
 }
 
