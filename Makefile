@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test torture check fmt generate bench bench-quick screenshots
+.PHONY: help run demo setup test torture fuzz check fmt generate bench bench-quick screenshots
 
 ROOMS := cmd internal static templates web
 
@@ -23,6 +23,16 @@ test: setup ## install what is lacking, then run every test with the race detect
 # TORTURE=N for another number of kills, TORTURE_SEED=N for the same instants again.
 torture: setup ## kill the syncing program 200 times on each engine (half an hour)
 	TORTURE=$${TORTURE:-200} go test -race -run '^TestKilledAtAnyInstant' -count 1 -timeout 3h -v ./internal/app
+
+# FUZZTIME=1h for longer. What is found becomes a file under testdata/fuzz, to be committed with its mending.
+FUZZTIME ?= 10m
+fuzz: ## run every fuzz target, one after the other, for ten minutes each
+	@grep -rl --include='*_test.go' '^func Fuzz' internal | xargs -n 1 dirname | sort -u | while read -r room; do \
+		for target in $$(grep -h -o '^func Fuzz[A-Za-z0-9]*' $$room/*_test.go | cut -c 6-); do \
+			echo "$$room $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$room || exit 1; \
+		done; \
+	done
 
 check: ## format, vet, staticcheck, generated files, floors; needs nothing but Go
 	@unformatted=$$(gofmt -l $(ROOMS)); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }
