@@ -20,9 +20,9 @@ setup: ## install what the tests need and this machine lacks (Debian; asks sudo 
 test: setup ## install what is lacking, then run every test with the race detector
 	go test -race -timeout 30m ./...
 
-# TORTURE=N for another number of kills, TORTURE_SEED=N for the same instants again.
-torture: setup ## kill the syncing program 200 times on each engine (half an hour)
-	TORTURE=$${TORTURE:-200} go test -race -run '^TestKilledAtAnyInstant' -count 1 -timeout 3h -v ./internal/app
+# TORTURE=N for another number of kills and 5 N faults, TORTURE_SEED=N for the same instants again.
+torture: setup ## kill the syncing program 200 times on each engine, spoil its connections 1,000 times (an hour)
+	TORTURE=$${TORTURE:-200} go test -race -run '^(TestKilledAtAnyInstant|TestFaultsOnTheWire)' -count 1 -timeout 3h -v ./internal/app
 
 # FUZZTIME=1h for longer. What is found becomes a file under testdata/fuzz, to be committed with its mending.
 FUZZTIME ?= 10m

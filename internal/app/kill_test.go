@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,20 +92,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 
 	p := s.serve(t)
 	db := s.database(t)
-	server := map[string]peers.FolderState{}
-	for _, name := range mapped {
-		server[name] = o.d.Folder(owner, name)
-	}
-	calm := mailroom.Micros(time.Now())
-	for name, f := range server {
-		settled := func() bool {
-			return number(t, db, `SELECT COUNT(*) FROM progress p JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = $1
-				AND p.on_server = $2 AND p.backlog = '' AND p.problem = '' AND p.checked_at > $3`, name, len(f.Flags), calm) == 1
-		}
-		if !holds(3*time.Minute, settled) {
-			t.Fatalf("%s is not accounted for: %d on the server; %s", name, len(f.Flags), told(t, db, name))
-		}
-	}
+	server := accounted(t, db, o.d)
 	if code, _ := p.terminate(); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
@@ -119,6 +107,27 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	if cmds := o.d.ChangingCommands(); len(cmds) > 0 {
 		t.Errorf("commands that change the mailbox: %v", cmds)
 	}
+}
+
+// accounted waits until the ledger of each folder holds what the server does,
+// which nobody disturbs any more.
+func accounted(t *testing.T, db *sql.DB, d *peers.DovecotServer) map[string]peers.FolderState {
+	t.Helper()
+	server := map[string]peers.FolderState{}
+	for _, name := range mapped {
+		server[name] = d.Folder(owner, name)
+	}
+	calm := mailroom.Micros(time.Now())
+	for name, f := range server {
+		settled := func() bool {
+			return number(t, db, `SELECT COUNT(*) FROM progress p JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = $1
+				AND p.on_server = $2 AND p.backlog = '' AND p.problem = '' AND p.checked_at > $3`, name, len(f.Flags), calm) == 1
+		}
+		if !holds(3*time.Minute, settled) {
+			t.Fatalf("%s is not accounted for: %d on the server; %s", name, len(f.Flags), told(t, db, name))
+		}
+	}
+	return server
 }
 
 // epoch is the newest claim of the mailbox, 0 when nobody holds it. It leaves
@@ -308,23 +317,9 @@ func (e evidence) bytes() {
 			t.Errorf("%s: the octets on the server are not those of the placements:\n%q\n%q", name, there, kept)
 		}
 	}
-	cfg := configured(e.s)
-	dsn := cfg.Database
-	if dsn == "" {
-		dsn = filepath.Join(cfg.Data, "mailroom.db")
-	}
 	// Two hours on, when nothing that has no name can be on its way any more.
 	later := func() time.Time { return time.Now().Add(2 * time.Hour) }
-	st, err := store.Open(t.Context(), store.Options{DSN: dsn, Now: later})
-	must(t, err)
-	defer st.Close()
-	var packs *blob.Packs
-	dir := filepath.Join(cfg.Data, "mail")
-	if !st.Postgres() {
-		packs, err = blob.Open(dir, blob.Options{})
-		must(t, err)
-		defer packs.Close()
-	}
+	st, packs, _ := e.s.rooms(t, later)
 	e.openAll(st.Blobs(packs))
 	if n, err := st.SweepBlobs(t.Context()); err != nil || n != 0 {
 		t.Errorf("%d raw mails had a row and no name: %v", n, err)
@@ -335,12 +330,37 @@ func (e evidence) bytes() {
 		swept, err := packs.Sweep(t.Context(), st, 0, later())
 		must(t, err)
 		t.Logf("swept: %+v", swept)
-		e.packs(dir)
+		e.packs(filepath.Join(e.s.data, "mail"))
 		if said := e.strings(`PRAGMA integrity_check`); !slices.Equal(said, []string{"ok"}) {
 			t.Errorf("the database is damaged: %q", said)
 		}
 	}
 	e.openAll(st.Blobs(packs))
+}
+
+// rooms are the store and the raw mail of a site where no program runs. They are
+// closed by the test's end, if not before by leave.
+func (s site) rooms(t *testing.T, now func() time.Time) (st *store.Store, packs *blob.Packs, leave func()) {
+	t.Helper()
+	cfg := configured(s)
+	dsn := cfg.Database
+	if dsn == "" {
+		dsn = filepath.Join(cfg.Data, "mailroom.db")
+	}
+	st, err := store.Open(t.Context(), store.Options{DSN: dsn, Now: now})
+	must(t, err)
+	if !st.Postgres() {
+		packs, err = blob.Open(filepath.Join(cfg.Data, "mail"), blob.Options{})
+		must(t, err)
+	}
+	leave = sync.OnceFunc(func() {
+		if packs != nil {
+			must(t, packs.Close())
+		}
+		must(t, st.Close())
+	})
+	t.Cleanup(leave)
+	return st, packs, leave
 }
 
 // openAll opens every raw mail that a row names.

@@ -36,7 +36,9 @@ type Account struct {
 	MaxMessage int64
 	// IdleRenewal is how long one IDLE may stand; 0 for 9 minutes.
 	IdleRenewal time.Duration
-	Log         *slog.Logger
+	// Timeouts of the wire; zero fields have its defaults.
+	Timeouts imapwire.Timeouts
+	Log      *slog.Logger
 	// Dial replaces the plain dialer, to keep typed hosts away from private addresses.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// OnCommand hears every command line without secrets: for tests.
@@ -118,7 +120,7 @@ func (c *Conn) connect(ctx context.Context) error {
 		}
 	}
 	c.wire, err = imapwire.NewClient(ctx, conn, imapwire.Options{
-		Buffers: &buffers, OnEvent: c.onEvent, OnCommand: c.account.OnCommand, OnSkip: c.onSkip,
+		Timeouts: c.account.Timeouts, Buffers: &buffers, OnEvent: c.onEvent, OnCommand: c.account.OnCommand, OnSkip: c.onSkip,
 	})
 	if err != nil {
 		return err

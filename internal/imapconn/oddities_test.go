@@ -133,6 +133,31 @@ S: {d} OK done
 	}
 }
 
+func TestACutInTheMiddleOfAMailIsANetworkFault(t *testing.T) {
+	for name, body := range map[string]string{
+		"in memory": `R: "* 1 FETCH (UID 10 BODY[] {400}\r\nhalf a mail"`,
+		"in a file": `R: "* 1 FETCH (UID 10 BODY[] {9000000}\r\nhalf a mail"`,
+		"before it": `R: "* 1 FETCH (UID 10 BODY[] {400}\r\n"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := scripted(t, examined+"C: {d} UID FETCH 10 {*}\n"+body+"\nCLOSE")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Examine(t.Context(), "INBOX"); err != nil {
+				t.Fatal(err)
+			}
+			err = c.Fetch(t.Context(), mailroom.UIDs(10), func(mailroom.FetchedMail) error {
+				t.Error("half a mail was given out")
+				return nil
+			})
+			if e := mailroom.AsError(err); e == nil || e.Kind != mailroom.Unavailable || e.Key != "imap.error.network" {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 func TestARefusedChunkStopsNoOther(t *testing.T) {
 	got := fetched(t, `
 C: {d} UID FETCH 16:40 {*}

@@ -1,0 +1,176 @@
+package app_test
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mailroom/internal/imapconn"
+	"mailroom/internal/imapwire"
+	"mailroom/internal/mailroom"
+	"mailroom/internal/peers"
+	"mailroom/internal/syncer"
+)
+
+// TestFaultsOnTheWire reads a mailbox through a proxy that spoils every
+// connection, in the clear, by STARTTLS and by TLS, while another client
+// delivers, moves, marks and expunges. Once the line is good again nothing is
+// lost, nothing is there twice, no goroutine runs and no connection is open.
+// With TORTURE=N there are 5 N faults; TORTURE_SEED repeats a plan.
+func TestFaultsOnTheWire(t *testing.T) {
+	seed := setting(t, "TORTURE_SEED", time.Now().UnixNano())
+	t.Logf("TORTURE_SEED=%d", seed)
+	faulty(t, newSite(t), 5*int(setting(t, "TORTURE", 20)), seed)
+}
+
+func faulty(t *testing.T, s site, faults int, seed int64) {
+	o := &other{t: t, d: dovecot(t), r: rand.New(rand.NewPCG(uint64(seed), 2))}
+	first := min(10*faults, 3000)
+	o.deliver("INBOX", first/2)
+	o.deliver("Sent", first/4)
+	o.deliver("Archive", first/4)
+	s.settle(t, o.d)
+	st, packs, leave := s.rooms(t, nil)
+	db := s.database(t)
+	ids := db.QueryRow(`SELECT org_id, id FROM mailboxes`)
+	var org, mailbox string
+	must(t, ids.Scan(&org, &mailbox))
+
+	before := runtime.NumGoroutine()
+	proxy := peers.Faults(t, peers.FaultOptions{Plain: o.d.Addr, TLS: o.d.TLSAddr, Seed: uint64(seed), Most: faults, Quiet: 100 * time.Millisecond})
+	line := line{proxy: proxy, d: o.d, faults: faults, opened: new(atomic.Int64)}
+	var stats syncLog
+	keeper := syncer.New(syncer.Config{
+		Store: st, Blobs: st.Blobs(packs), Node: "faulty", Open: line.open, Log: slog.New(&stats),
+		// A connection that has lived at all proves the server well, so that the next
+		// one comes without a pause.
+		Tuning: syncer.Tuning{Poll: time.Second, BusyPoll: time.Second, CompareAgain: time.Second, Settled: time.Millisecond},
+	})
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() { defer close(ended); keeper.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended }) // before leave
+
+	began, struck, last := time.Now(), 0, time.Now()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for struck < faults {
+		<-tick.C
+		// Somebody who does not wait for the pause after a failed sign-in.
+		must(t, st.RequestSync(t.Context(), org, mailbox, mailroom.AuditEvent{OrgID: org, Action: "mailbox.sync", Subject: mailbox}))
+		if now := proxy.Struck(); now > struck {
+			struck, last = now, time.Now()
+			o.disturb()
+		} else if time.Since(last) > time.Minute {
+			t.Fatalf("no fault strikes any more: %s; %s", proxy, told(t, db, "INBOX"))
+		}
+	}
+	t.Logf("%d faults within %v: %s; %d mails delivered in all", struck, time.Since(began).Round(time.Second), proxy, o.n)
+	must(t, st.RequestSync(t.Context(), org, mailbox, mailroom.AuditEvent{OrgID: org, Action: "mailbox.sync", Subject: mailbox}))
+	server := accounted(t, db, o.d)
+	if n := proxy.Open(); n > 2 {
+		t.Errorf("%d connections are open, two are allowed", n)
+	}
+	stop()
+	<-ended
+	if !holds(20*time.Second, func() bool { return proxy.Open() == 0 && o.d.Connections(owner) == 0 }) {
+		t.Errorf("left open: %d connections at the proxy, %d at the server", proxy.Open(), o.d.Connections(owner))
+	}
+	proxy.Close()
+	if !holds(10*time.Second, func() bool { return runtime.NumGoroutine() <= before }) {
+		var all strings.Builder
+		pprof.Lookup("goroutine").WriteTo(&all, 1)
+		t.Errorf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, all.String())
+	}
+	stats.check(t)
+	leave()
+	e := evidence{t: t, s: s, db: db, d: o.d, server: server}
+	e.books()
+	e.deliveries()
+	e.bytes()
+	if cmds := o.d.ChangingCommands(); len(cmds) > 0 {
+		t.Errorf("commands that change the mailbox: %v", cmds)
+	}
+}
+
+// line is the way to the server: through the proxy, each time by another mode.
+type line struct {
+	proxy  *peers.FaultProxy
+	d      *peers.DovecotServer
+	faults int
+	opened *atomic.Int64
+}
+
+func (l line) open(ctx context.Context, _ mailroom.Mailbox) (syncer.Conn, error) {
+	mode := []mailroom.TLSMode{mailroom.ImplicitTLS, mailroom.PlainText, mailroom.ImplicitTLS, mailroom.StartTLS}[l.opened.Add(1)%4]
+	addr := l.proxy.Addr
+	if mode == mailroom.ImplicitTLS {
+		addr = l.proxy.TLSAddr
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	a := imapconn.Account{
+		Endpoint: mailroom.Endpoint{Host: host, Port: n, TLS: mode}, Username: owner, Password: appPassword, RootCAs: l.d.Cert.CA,
+	}
+	if l.proxy.Struck() < l.faults {
+		// Two minutes of silence are for real servers; the ones here need not be waited for.
+		a.IdleRenewal = time.Second
+		a.Timeouts = imapwire.Timeouts{Begin: time.Second, Progress: time.Second, Write: time.Second, AfterBye: time.Second}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+	}
+	conn, err := imapconn.Open(ctx, a)
+	if err != nil { // not conn: a nil *Conn in an interface is not nil
+		return nil, err
+	}
+	return conn, nil
+}
+
+// syncLog keeps what must never be said: that something of ours is broken.
+type syncLog struct {
+	slog.Handler
+	internal atomic.Pointer[string]
+	lines    atomic.Int64
+}
+
+func (l *syncLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *syncLog) Handle(_ context.Context, r slog.Record) error {
+	l.lines.Add(1)
+	bad, line := r.Level >= slog.LevelError, r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		line += " " + a.String()
+		bad = bad || a.Key == "kind" && a.Value.String() == string(mailroom.Internal)
+		return true
+	})
+	if bad {
+		l.internal.CompareAndSwap(nil, &line)
+	}
+	return nil
+}
+
+func (l *syncLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l *syncLog) WithGroup(string) slog.Handler      { return l }
+
+func (l *syncLog) check(t *testing.T) {
+	t.Helper()
+	if line := l.internal.Load(); line != nil {
+		t.Errorf("the engine says of itself: %s", *line)
+	}
+	t.Logf("%d lines logged", l.lines.Load())
+}
