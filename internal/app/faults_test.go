@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -96,9 +97,18 @@ func faulty(t *testing.T, s site, faults int, seed int64) {
 	e.books()
 	e.deliveries()
 	e.bytes()
-	if cmds := o.d.ChangingCommands(); len(cmds) > 0 {
-		t.Errorf("commands that change the mailbox: %v", cmds)
+	for _, c := range o.d.ChangingCommands() {
+		if !cutShort(c.Line) {
+			t.Errorf("a command that changes the mailbox: %v", c)
+		}
 	}
+}
+
+// cutShort tells the beginning of a harmless command of which the rest did not
+// get through; the server never carries it out.
+func cutShort(line string) bool {
+	return slices.ContainsFunc([]string{"CAPABILITY", "ENABLE", "EXAMINE", "IDLE", "LIST", "LOGOUT", "NAMESPACE", "NOOP", "STATUS", "UID FETCH", "UID SEARCH"},
+		func(whole string) bool { return strings.HasPrefix(whole, line) })
 }
 
 // line is the way to the server: through the proxy, each time by another mode.
