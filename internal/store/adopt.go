@@ -105,8 +105,12 @@ func (t *tx) redeliver(ctx context.Context, userID string, m mailroom.Mapping) e
 		ON CONFLICT (otys_folder_id, message_seq) DO NOTHING`, m.OTYSFolderID, t.at, userID, list(seqs)); err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `DELETE FROM placements WHERE mapping_id = $1 AND message_seq IN `+t.s.inNumbers("$2")+` AND gone_at = 0
-		AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.otys_folder_id = $3 AND d.message_seq = placements.message_seq)`,
-		m.ID, list(seqs), m.OTYSFolderID)
+	nowhere, err := values[int64](ctx, t, `DELETE FROM placements WHERE mapping_id = $1 AND message_seq IN `+t.s.inNumbers("$2")+` AND gone_at = 0
+		AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.otys_folder_id = $3 AND d.message_seq = placements.message_seq)
+		RETURNING message_seq`, m.ID, list(seqs), m.OTYSFolderID)
+	if err != nil {
+		return err
+	}
+	_, err = t.dropOrphans(ctx, m.OrgID, nowhere)
 	return err
 }

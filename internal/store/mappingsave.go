@@ -89,7 +89,7 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before [
 	for _, m := range before {
 		old[m.RawName] = m
 	}
-	var added, dated []mailroom.Mapping
+	var added, other []mailroom.Mapping // other: aimed elsewhere, or of another date
 	var aimed []aiming
 	for _, r := range slices.Concat(is.persons, is.children) {
 		was, known := old[r.RawName]
@@ -101,8 +101,8 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before [
 		if was.OTYSFolderID != r.OTYSFolderID {
 			aimed = append(aimed, aiming{was.ID, was.OTYSFolderID, r.OTYSFolderID})
 		}
-		if !was.Since.Equal(r.Since) {
-			dated = append(dated, r)
+		if was.OTYSFolderID != r.OTYSFolderID || !was.Since.Equal(r.Since) {
+			other = append(other, r)
 		}
 		different, err := t.changeMapping(ctx, was, r)
 		if err != nil {
@@ -127,7 +127,8 @@ func (t *tx) replaceMappings(ctx context.Context, box mailroom.Mailbox, before [
 			return false, err
 		}
 	}
-	for _, m := range dated {
+	// Where two rows had a mail in one folder and part, the first has taken it along.
+	for _, m := range other {
 		recount = append(recount, m.OTYSFolderID)
 		if err := t.redeliver(ctx, box.UserID, m); err != nil {
 			return false, err

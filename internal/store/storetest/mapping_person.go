@@ -158,6 +158,14 @@ func testMappingsJoined(t *testing.T, w World) {
 	w.save(t, w.Inbox, w.Sent)
 	w.counts(t, w.Inbox.OTYSFolderID, 2, 1)
 	w.counts(t, w.Sent.OTYSFolderID, 1, 0)
+	// Joined, and both part at once: each has its mail where it goes.
+	w.save(t, in, w.Sent)
+	out := w.Sent
+	in.OTYSFolderID, out.OTYSFolderID = w.Inbox.OTYSFolderID, w.addFolder(t, "Elsewhere")
+	w.save(t, in, out)
+	w.counts(t, w.Inbox.OTYSFolderID, 2, 1)
+	w.counts(t, w.Sent.OTYSFolderID, 0, 0)
+	w.counts(t, out.OTYSFolderID, 1, 0)
 }
 
 func testMappingRemoved(t *testing.T, w World) {

@@ -37,6 +37,7 @@ func RunPerson(t *testing.T, open func(testing.TB) *store.Store) {
 		{"subfolders copied", testSubfoldersCopied},
 		{"undo", testUndo},
 		{"undo takes nothing that is held", testUndoHeld},
+		{"undo as the model", testUndoModel},
 		{"undo with subfolders", testUndoSubfolders},
 		{"undo and mapped again", testUndoMappedAgain},
 		{"mail paged", testMailsPaged},
