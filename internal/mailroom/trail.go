@@ -18,12 +18,21 @@ type Trail struct {
 	People     []PersonLink
 	Waiting    []string // addresses that wait for a person's choice
 	Quarantine []Quarantine
+	Removed    []TrailRemoval // from folders of which no place is known any more
+}
+
+// TrailRemoval says that a message was taken out of OTYS because it had left an
+// IMAP folder. It is all that is kept of a message that is nowhere else.
+type TrailRemoval struct {
+	MappingID string
+	Folder    string // decoded
+	At        time.Time
 }
 
 // TrailPlace is one place of the mailbox where the message lies, or lay. Times
 // are zero where they are not known.
 type TrailPlace struct {
-	MappingID, RawName string
+	MappingID, RawName string // MappingID is "" when that row was taken away: its mail stayed
 	Folder             string // decoded
 	UIDValidity, UID   uint32
 	SeenAt, ReadAt     time.Time

@@ -156,6 +156,10 @@ func hot(t *testing.T, s *store.Store) {
 	must(err)
 	_, err = s.QuarantineRows(ctx, w.UserID)
 	must(err)
+	for _, text := range []string{"Leaves@mail.example", "One@mail.example", "text", "none@x.example"} {
+		_, err = s.Trails(ctx, mailroom.TrailQuery{OrgID: w.OrgID, MailboxID: w.Mailbox.ID, UserID: w.UserID, Text: text})
+		must(err)
+	}
 	_, err = s.MailboxOf(ctx, w.UserID)
 	must(err)
 	_, err = s.MappingRows(ctx, w.Mailbox.ID)

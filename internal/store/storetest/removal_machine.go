@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +38,12 @@ func (w World) in(t testing.TB, m mailroom.Mapping) string {
 		out = append(out, l.Message.Subject+map[bool]string{true: "*"}[l.Unread])
 	}
 	return strings.Join(out, " ")
+}
+
+// digestOf is what a tombstone keeps of a text.
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // countersHold fails unless every folder of the agency counts what it holds.

@@ -54,6 +54,9 @@ func RunPerson(t *testing.T, open func(testing.TB) *store.Store) {
 		{"people imported", testPeopleImported},
 		{"person's mail", testPersonMails},
 		{"quarantine", testQuarantine},
+		{"trails", testTrails},
+		{"trail of what was removed", testTrailRemoved},
+		{"trails of many", testTrailMany},
 	}
 	t.Run("setup", func(t *testing.T) { testSetup(t, s) })
 	for _, p := range parts {
