@@ -92,13 +92,20 @@ func (s *site) open(ctx context.Context, m mailroom.Mailbox) (syncer.Conn, error
 }
 
 // run keeps the mailbox read until the returned func is called.
-func (s *site) run(node string) (stop func()) {
+func (s *site) run(node string) (stop func()) { return s.runAs(node, syncer.Config{}) }
+
+// runAs is run by a node of another make.
+func (s *site) runAs(node string, c syncer.Config) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := syncer.New(syncer.Config{Node: node, Store: s.world.Store, Blobs: s.blobs, Open: s.open, Tuning: syncer.Tuning{
+	c.Node, c.Store, c.Blobs = node, s.world.Store, s.blobs
+	if c.Open == nil {
+		c.Open = s.open
+	}
+	c.Tuning = syncer.Tuning{
 		Poll: 300 * time.Millisecond, CompareAgain: 200 * time.Millisecond, ClaimEvery: 100 * time.Millisecond, FlagsEvery: 200 * time.Millisecond,
-	}})
+	}
 	done := make(chan error, 1)
-	go func() { done <- k.Run(ctx) }()
+	go func() { done <- syncer.New(c).Run(ctx) }()
 	return sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -133,7 +140,7 @@ func (s *site) until(what string, ok func() bool) {
 // fine says that the ledger of a mapping holds and counts n stored mails.
 func (s *site) fine(m mailroom.Mapping, n int) bool {
 	where := `progress WHERE mapping_id = $1 AND stored = $2 AND backlog = '' AND stage = 'idle' AND checked_at > 0 AND problem IN ('', 'null')
-		AND on_server = stored + quarantined`
+		AND on_server = stored + quarantined + dropped`
 	return s.world.Count(s.t, where, m.ID, n) == 1 &&
 		s.world.Count(s.t, "placements WHERE mapping_id = $1 AND gone_at = 0", m.ID) == n
 }
