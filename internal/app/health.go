@@ -79,13 +79,14 @@ var (
 	octets      = prometheus.NewDesc("mailroom_raw_bytes_total", "Octets of raw mail read by this node.", nil, nil)
 	checks      = prometheus.NewDesc("mailroom_folder_checks_total", "Folders looked at by this node.", nil, nil)
 	panics      = prometheus.NewDesc("mailroom_session_panics_total", "Sessions that ended by a fault of ours.", nil, nil)
+	differences = prometheus.NewDesc("mailroom_ledger_differences_total", "Differences between a folder and the ledger that this node found.", nil, nil)
 	failures    = prometheus.NewDesc("mailroom_sync_errors_total", "Ended sessions and parked folders, by kind of trouble.", []string{"kind"}, nil)
 	renewal     = prometheus.NewDesc("mailroom_lease_renewal_timestamp_seconds", "When leases were last renewed.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (f syncFigures) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{watched, backfilling, stored, quarantined, octets, checks, panics, failures, renewal} {
+	for _, d := range []*prometheus.Desc{watched, backfilling, stored, quarantined, octets, checks, panics, differences, failures, renewal} {
 		ch <- d
 	}
 }
@@ -103,6 +104,7 @@ func (f syncFigures) Collect(ch chan<- prometheus.Metric) {
 	put(octets, prometheus.CounterValue, s.Bytes)
 	put(checks, prometheus.CounterValue, s.Checks)
 	put(panics, prometheus.CounterValue, s.Panics)
+	put(differences, prometheus.CounterValue, s.Differences)
 	for kind, n := range s.Errors {
 		put(failures, prometheus.CounterValue, n, string(kind))
 	}

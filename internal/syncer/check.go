@@ -234,8 +234,8 @@ func (s *session) tooOld(ctx context.Context, conn Conn, l *ledger, fresh mailro
 	return fresh.Minus(within), err
 }
 
-// limit applies the date limit to what is not filed, once a session: a person
-// may have moved it, either way.
+// limit applies the date limit to what is not filed, at the beginning of a
+// session, since a person may have moved it, and after each comparison.
 func (s *session) limit(ctx context.Context, l *ledger) error {
 	l.mu.Lock()
 	done, a := l.limited, l.acc

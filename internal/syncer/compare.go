@@ -130,6 +130,9 @@ func (l *ledger) comparedAll(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.p.ComparedAt = now
+	if !l.acc.skipped.Empty() {
+		l.limited, l.relimit = false, l.relimit || l.limited // the server's word on dates is asked for again, too
+	}
 }
 
 func (s *session) markGone(ctx context.Context, l *ledger, uidValidity uint32, gone mailroom.UIDSet) error {

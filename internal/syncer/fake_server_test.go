@@ -51,6 +51,8 @@ type fakeFolder struct {
 	flips    int         // answers another UIDVALIDITY so many times
 	hides    mailroom.UIDSet
 	hideFor  int // listings that leave out hides
+	blind    mailroom.UIDSet
+	blindFor int // searches by date that leave out blind
 	version  int
 	gone     map[uint32]uint64 // UIDs that were removed, with the modseq of that
 	muted    mailroom.UIDSet   // neither counted nor listed
@@ -319,6 +321,10 @@ func (c *fakeConn) UIDsSince(ctx context.Context, day time.Time) (set mailroom.U
 			}
 		}
 		set = mailroom.UIDs(us...)
+		if c.selected.blindFor > 0 {
+			c.selected.blindFor--
+			set = set.Minus(c.selected.blind)
+		}
 		return nil
 	})
 	return set, err

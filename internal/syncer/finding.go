@@ -102,6 +102,9 @@ func (s *session) saveFindings(ctx context.Context, l *ledger) error {
 		if err := s.k.Store.SaveFinding(ctx, s.claim, f); err != nil {
 			return storeErr(err)
 		}
+		if f.RepairedAt.IsZero() {
+			s.k.counters.differences.Add(1)
+		}
 		l.findingSaved(f)
 	}
 }

@@ -49,6 +49,7 @@ type ledger struct {
 	comparedAt  time.Time       // zero for never in this session
 	compareRest pause           // until the next though nothing seems to differ
 	limited     bool            // the date limit was applied in this session
+	relimit     bool            // and is applied again, in case an answer was short
 	flagsAt     time.Time
 	flags       []flagged
 	scanRest    pause     // until the slow scan of flags goes on
@@ -152,8 +153,11 @@ func (l *ledger) limit(within mailroom.UIDSet, now time.Time) {
 		return
 	}
 	l.dirty = true
-	if added := l.acc.backlog.Minus(before).Len(); added > 0 {
-		l.startStretch(added, now)
+	if added := l.acc.backlog.Minus(before); !added.Empty() {
+		if l.relimit { // nobody moved the limit
+			l.differs(mailroom.FoundMissed, added, 0, now)
+		}
+		l.startStretch(added.Len(), now)
 	}
 }
 

@@ -156,6 +156,9 @@ var commands = map[string]func(*world, []string){
 			}
 		})
 	},
+	"blind": func(w *world, a []string) { // searches by date leave mails out, so many times
+		w.server.change(a[0], func(f *fakeFolder) { f.blind, f.blindFor = w.set(a[1]), w.number(a[2]) })
+	},
 	"vanish": func(w *world, a []string) { // is said of mails that are there
 		w.server.change(a[0], func(f *fakeFolder) { f.lost = w.set(a[1]) })
 	},
