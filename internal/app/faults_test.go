@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"mailroom/internal/imapwire"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/peers"
+	"mailroom/internal/pretend/imapd"
 	"mailroom/internal/syncer"
 )
 
@@ -25,20 +27,48 @@ import (
 // connection, in the clear, by STARTTLS and by TLS, while another client
 // delivers, moves, marks and expunges. Once the line is good again nothing is
 // lost, nothing is there twice, no goroutine runs and no connection is open.
-// With TORTURE=N there are 5 N faults; TORTURE_SEED repeats a plan.
+// With TORTURE=N there are 5 N faults, and N at the pretend server; TORTURE_SEED
+// repeats a plan.
 func TestFaultsOnTheWire(t *testing.T) {
 	seed := setting(t, "TORTURE_SEED", time.Now().UnixNano())
+	n := int(setting(t, "TORTURE", 20))
 	t.Logf("TORTURE_SEED=%d", seed)
-	faulty(t, newSite(t), 5*int(setting(t, "TORTURE", 20)), seed)
+	t.Run("Dovecot", func(t *testing.T) {
+		d := dovecot(t)
+		faulty(t, newSite(t), spoilt{server: d, plain: d.Addr, tls: d.TLSAddr, roots: d.Cert.CA,
+			modes: []mailroom.TLSMode{mailroom.ImplicitTLS, mailroom.PlainText, mailroom.ImplicitTLS, mailroom.StartTLS}}, 5*n, seed)
+		for _, c := range d.ChangingCommands() {
+			if !cutShort(c.Line) {
+				t.Errorf("a command that changes the mailbox: %v", c)
+			}
+		}
+	})
+	// As little as Exchange offers: no CONDSTORE, no QRESYNC, no ESEARCH.
+	t.Run("Exchange", func(t *testing.T) {
+		p := pretendExchange(t)
+		faulty(t, newSite(t), spoilt{server: p, plain: p.s.Addr(), tls: p.s.TLSAddr(), roots: p.s.CAPool(),
+			modes: []mailroom.TLSMode{mailroom.ImplicitTLS, mailroom.PlainText}}, n, seed)
+		if cmds := p.s.Mutating(); len(cmds) > 0 {
+			t.Errorf("commands that change the mailbox: %v", cmds)
+		}
+	})
 }
 
-func faulty(t *testing.T, s site, faults int, seed int64) {
-	o := &other{t: t, d: dovecot(t), r: rand.New(rand.NewPCG(uint64(seed), 2))}
+// spoilt is a server behind the proxy.
+type spoilt struct {
+	server     mailServer
+	plain, tls string // host:port
+	roots      *x509.CertPool
+	modes      []mailroom.TLSMode // in turn
+}
+
+func faulty(t *testing.T, s site, to spoilt, faults int, seed int64) {
+	o := &other{t: t, d: to.server, r: rand.New(rand.NewPCG(uint64(seed), 2))}
 	first := min(10*faults, 3000)
 	o.deliver("INBOX", first/2)
 	o.deliver("Sent", first/4)
 	o.deliver("Archive", first/4)
-	s.settle(t, o.d)
+	s.settleAt(t, endpoint(t, to.plain, mailroom.PlainText))
 	st, packs, leave := s.rooms(t, nil)
 	db := s.database(t)
 	ids := db.QueryRow(`SELECT org_id, id FROM mailboxes`)
@@ -46,14 +76,15 @@ func faulty(t *testing.T, s site, faults int, seed int64) {
 	must(t, ids.Scan(&org, &mailbox))
 
 	before := runtime.NumGoroutine()
-	proxy := peers.Faults(t, peers.FaultOptions{Plain: o.d.Addr, TLS: o.d.TLSAddr, Seed: uint64(seed), Most: faults, Quiet: 100 * time.Millisecond})
-	line := line{proxy: proxy, d: o.d, faults: faults, opened: new(atomic.Int64)}
+	proxy := peers.Faults(t, peers.FaultOptions{Plain: to.plain, TLS: to.tls, Seed: uint64(seed), Most: faults, Quiet: 100 * time.Millisecond})
+	line := line{proxy: proxy, to: to, faults: faults, opened: new(atomic.Int64)}
 	var stats syncLog
 	keeper := syncer.New(syncer.Config{
 		Store: st, Blobs: st.Blobs(packs), Node: "faulty", Open: line.open, Log: slog.New(&stats),
 		// A connection that has lived at all proves the server well, so that the next
 		// one comes without a pause.
-		Tuning: syncer.Tuning{Poll: time.Second, BusyPoll: time.Second, CompareAgain: time.Second, Settled: time.Millisecond},
+		Tuning: syncer.Tuning{Poll: time.Second, BusyPoll: time.Second, CompareAgain: time.Second, SaveEvery: time.Second,
+			Settled: time.Millisecond},
 	})
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{})
@@ -76,7 +107,9 @@ func faulty(t *testing.T, s site, faults int, seed int64) {
 	}
 	t.Logf("%d faults within %v: %s; %d mails delivered in all", struck, time.Since(began).Round(time.Second), proxy, o.n)
 	must(t, st.RequestSync(t.Context(), org, mailbox, mailroom.AuditEvent{OrgID: org, Action: "mailbox.sync", Subject: mailbox}))
+	healed := time.Now()
 	server := accounted(t, db, o.d)
+	t.Logf("accounted for within %v", time.Since(healed).Round(time.Second))
 	if n := proxy.Open(); n > 2 {
 		t.Errorf("%d connections are open, two are allowed", n)
 	}
@@ -93,15 +126,10 @@ func faulty(t *testing.T, s site, faults int, seed int64) {
 	}
 	stats.check(t)
 	leave()
-	e := evidence{t: t, s: s, db: db, d: o.d, server: server}
+	e := evidence{t: t, s: s, db: db, addr: to.plain, server: server}
 	e.books()
 	e.deliveries()
 	e.bytes()
-	for _, c := range o.d.ChangingCommands() {
-		if !cutShort(c.Line) {
-			t.Errorf("a command that changes the mailbox: %v", c)
-		}
-	}
 }
 
 // cutShort tells the beginning of a harmless command of which the rest did not
@@ -114,28 +142,22 @@ func cutShort(line string) bool {
 // line is the way to the server: through the proxy, each time by another mode.
 type line struct {
 	proxy  *peers.FaultProxy
-	d      *peers.DovecotServer
+	to     spoilt
 	faults int
 	opened *atomic.Int64
 }
 
 func (l line) open(ctx context.Context, _ mailroom.Mailbox) (syncer.Conn, error) {
-	mode := []mailroom.TLSMode{mailroom.ImplicitTLS, mailroom.PlainText, mailroom.ImplicitTLS, mailroom.StartTLS}[l.opened.Add(1)%4]
+	mode := l.to.modes[int(l.opened.Add(1))%len(l.to.modes)]
 	addr := l.proxy.Addr
 	if mode == mailroom.ImplicitTLS {
 		addr = l.proxy.TLSAddr
 	}
-	host, port, err := net.SplitHostPort(addr)
+	at, err := parseEndpoint(addr, mode)
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
-	a := imapconn.Account{
-		Endpoint: mailroom.Endpoint{Host: host, Port: n, TLS: mode}, Username: owner, Password: appPassword, RootCAs: l.d.Cert.CA,
-	}
+	a := imapconn.Account{Endpoint: at, Username: owner, Password: appPassword, RootCAs: l.to.roots}
 	if l.proxy.Struck() < l.faults {
 		// Two minutes of silence are for real servers; the ones here need not be waited for.
 		a.IdleRenewal = time.Second
@@ -150,6 +172,87 @@ func (l line) open(ctx context.Context, _ mailroom.Mailbox) (syncer.Conn, error)
 	}
 	return conn, nil
 }
+
+func parseEndpoint(addr string, mode mailroom.TLSMode) (mailroom.Endpoint, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return mailroom.Endpoint{}, err
+	}
+	n, err := strconv.Atoi(port)
+	return mailroom.Endpoint{Host: host, Port: n, TLS: mode}, err
+}
+
+func endpoint(t *testing.T, addr string, mode mailroom.TLSMode) mailroom.Endpoint {
+	t.Helper()
+	e, err := parseEndpoint(addr, mode)
+	must(t, err)
+	return e
+}
+
+// pretend is the owner's mailbox at the pretend server, in the manner of mailServer.
+type pretend struct {
+	t *testing.T
+	s *imapd.Server
+	a *imapd.Account
+}
+
+func pretendExchange(t *testing.T) pretend {
+	t.Helper()
+	d := imapd.Exchange()
+	d.Login, d.CapsBefore = true, strings.ReplaceAll(d.CapsBefore, " LOGINDISABLED", "") // an app password, which settling types
+	s, err := imapd.Start(imapd.Options{Dialect: d})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	a, err := s.AddAccount(imapd.AccountConfig{Address: owner, Password: appPassword})
+	must(t, err)
+	a.AddFolder("Sent", imapd.FolderOptions{Role: `\Sent`})
+	a.AddFolder("Archive", imapd.FolderOptions{})
+	return pretend{t, s, a}
+}
+
+func (p pretend) Deliver(_, folder string, mails ...peers.Mail) {
+	var all []imapd.Message
+	for _, m := range mails {
+		all = append(all, imapd.Message{Raw: imapd.Content{m.Raw}, Date: m.Date, Flags: m.Flags})
+	}
+	p.a.DeliverAll(folder, all)
+}
+
+func (p pretend) Delete(_, folder string, uids ...uint32) { must(p.t, p.a.Expunge(folder, uids...)) }
+
+func (p pretend) Move(_, from, to string, uids ...uint32) {
+	_, err := p.a.Move(from, to, uids...)
+	must(p.t, err)
+}
+
+func (p pretend) Copy(_, from, to string, uids ...uint32) {
+	_, err := p.a.Copy(from, to, uids...)
+	must(p.t, err)
+}
+
+func (p pretend) SetFlags(_, folder string, flags []string, uids ...uint32) {
+	for _, u := range uids {
+		must(p.t, p.a.SetFlags(folder, u, flags...))
+	}
+}
+
+func (p pretend) Folder(_, folder string) peers.FolderState {
+	for _, f := range p.a.Folders() {
+		if f.Name != folder {
+			continue
+		}
+		out := peers.FolderState{UIDValidity: f.UIDValidity, UIDNext: f.UIDNext, Flags: map[uint32][]string{}}
+		for _, u := range f.UIDs {
+			m, _ := p.a.Stored(folder, u)
+			out.Flags[u] = m.Flags
+		}
+		return out
+	}
+	p.t.Fatalf("no folder %s", folder)
+	return peers.FolderState{}
+}
+
+func (p pretend) Connections(string) int { return p.s.Connections(owner) }
 
 // syncLog keeps what must never be said: that something of ours is broken.
 type syncLog struct {

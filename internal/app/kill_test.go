@@ -55,12 +55,13 @@ func setting(t *testing.T, name string, otherwise int64) int64 {
 func torture(t *testing.T, s site, kills, seed int64) {
 	// The node has a name, so that on PostgreSQL it knows itself again.
 	s.env = append(s.env, "MAILROOM_ALLOW_PRIVATE_HOSTS=true", "MAILROOM_POLL=5s", "MAILROOM_NODE=tortured")
-	o := &other{t: t, d: dovecot(t), r: rand.New(rand.NewPCG(uint64(seed), 1))}
+	d := dovecot(t)
+	o := &other{t: t, d: d, r: rand.New(rand.NewPCG(uint64(seed), 1))}
 	first := int(min(300*kills, 5000))
 	o.deliver("INBOX", first/2)
 	o.deliver("Sent", first/4)
 	o.deliver("Archive", first/4)
-	s.settle(t, o.d)
+	s.settle(t, d)
 
 	// A busy machine may be so slow to begin reading that no kill hits: go on, with
 	// more patience each time, until one has.
@@ -100,18 +101,18 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	if hits == 0 {
 		t.Error("no kill hit a reading: this run proves nothing")
 	}
-	e := evidence{t: t, s: s, db: db, d: o.d, server: server}
+	e := evidence{t: t, s: s, db: db, addr: d.Addr, server: server}
 	e.books()
 	e.deliveries()
 	e.bytes()
-	if cmds := o.d.ChangingCommands(); len(cmds) > 0 {
+	if cmds := d.ChangingCommands(); len(cmds) > 0 {
 		t.Errorf("commands that change the mailbox: %v", cmds)
 	}
 }
 
 // accounted waits until the ledger of each folder holds what the server does,
 // which nobody disturbs any more.
-func accounted(t *testing.T, db *sql.DB, d *peers.DovecotServer) map[string]peers.FolderState {
+func accounted(t *testing.T, db *sql.DB, d mailServer) map[string]peers.FolderState {
 	t.Helper()
 	server := map[string]peers.FolderState{}
 	for _, name := range mapped {
@@ -169,10 +170,22 @@ func told(t *testing.T, db *sql.DB, name string) (row string) {
 	return row
 }
 
+// mailServer is a server whose mail is changed behind the program's back: Dovecot,
+// or the pretend one.
+type mailServer interface {
+	Deliver(user, folder string, mails ...peers.Mail)
+	Delete(user, folder string, uids ...uint32)
+	Move(user, from, to string, uids ...uint32)
+	Copy(user, from, to string, uids ...uint32)
+	SetFlags(user, folder string, flags []string, uids ...uint32)
+	Folder(user, folder string) peers.FolderState
+	Connections(user string) int
+}
+
 // other is the mailbox's owner at another mail program.
 type other struct {
 	t *testing.T
-	d *peers.DovecotServer
+	d mailServer
 	r *rand.Rand
 	n int // mails delivered
 }
@@ -217,7 +230,7 @@ type evidence struct {
 	t      *testing.T
 	s      site
 	db     *sql.DB
-	d      *peers.DovecotServer
+	addr   string // of the server
 	server map[string]peers.FolderState
 }
 
@@ -308,7 +321,7 @@ func (e evidence) bytes() {
 		kept := e.strings(`SELECT uid || ' ' || raw_hash FROM placements WHERE raw_name = $1 AND uid_validity = $2 AND gone_at = 0`, name, f.UIDValidity)
 		slices.Sort(kept)
 		var there []string
-		for uid, raw := range fetched(t, e.d, name) {
+		for uid, raw := range fetched(t, e.addr, name) {
 			sum := sha256.Sum256(raw)
 			there = append(there, fmt.Sprintf("%d %x", uid, sum))
 		}
@@ -395,15 +408,15 @@ func (e evidence) packs(dir string) {
 }
 
 // fetched are the mails of a folder as the server gives them.
-func fetched(t *testing.T, d *peers.DovecotServer, folder string) map[uint32][]byte {
+func fetched(t *testing.T, addr, folder string) map[uint32][]byte {
 	t.Helper()
 	ctx := t.Context()
-	conn, err := net.Dial("tcp", d.Addr)
+	conn, err := net.Dial("tcp", addr)
 	must(t, err)
 	c, err := imapwire.NewClient(ctx, conn, imapwire.Options{})
 	must(t, err)
 	defer c.Close()
-	must(t, c.Authenticate(ctx, imapwire.Plain(owner, appPassword)))
+	must(t, c.Login(ctx, owner, appPassword))
 	_, err = c.Examine(folder, imapwire.ExamineOptions{}).Wait(ctx)
 	must(t, err)
 	out := map[uint32][]byte{}

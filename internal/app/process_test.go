@@ -320,12 +320,17 @@ var mapped = []string{"INBOX", "Sent", "Archive"}
 // one person that mail is from, and maps the folders.
 func settled(t *testing.T, a *app.App, d *peers.DovecotServer) mailroom.User {
 	t.Helper()
+	return settledAt(t, a, mailroom.Endpoint{Host: d.Host, Port: d.Port, TLS: mailroom.PlainText})
+}
+
+func settledAt(t *testing.T, a *app.App, at mailroom.Endpoint) mailroom.User {
+	t.Helper()
 	ctx := t.Context()
 	u, err := a.Portal.AddOrganization(ctx, portal.SetupForm{Organization: "Agency", Name: "Anna", Email: owner, Password: longEnough})
 	must(t, err)
 	must(t, a.Portal.SaveAddress(ctx, u, owner, false))
 	must(t, a.Portal.ChooseAccount(ctx, u, portal.AccountForm{
-		Account: mailroom.Other, IMAP: mailroom.Endpoint{Host: d.Host, Port: d.Port, TLS: mailroom.PlainText},
+		Account: mailroom.Other, IMAP: at,
 	}))
 	must(t, a.Portal.SavePassword(ctx, u, appPassword))
 	_, err = a.Portal.ImportPeople(ctx, u, strings.NewReader("kind,name,emails,company,reference\ncandidate,Carla Candidate,carla@home.example,,C1\n"))
@@ -354,9 +359,14 @@ func settled(t *testing.T, a *app.App, d *peers.DovecotServer) mailroom.User {
 // settle makes the same on a site where no program runs.
 func (s site) settle(t *testing.T, d *peers.DovecotServer) {
 	t.Helper()
+	s.settleAt(t, mailroom.Endpoint{Host: d.Host, Port: d.Port, TLS: mailroom.PlainText})
+}
+
+func (s site) settleAt(t *testing.T, at mailroom.Endpoint) {
+	t.Helper()
 	a, err := app.New(t.Context(), configured(s))
 	must(t, err)
-	settled(t, a, d)
+	settledAt(t, a, at)
 	must(t, a.Close())
 }
 
