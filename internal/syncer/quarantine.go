@@ -36,12 +36,25 @@ func (s *session) retryQuarantined(ctx context.Context, l *ledger, run *runLog) 
 	if err != nil {
 		return storeErr(err)
 	}
-	for _, q := range due {
+	for _, q := range append(due, l.overdue(now, most-len(due))...) {
 		if err := s.retry(ctx, l, q, run); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// overdue are up to limit mails whose next try was set by a clock that has been
+// set back since: it lies further ahead than it ever was.
+func (l *ledger) overdue(now time.Time, limit int) (out []mailroom.Quarantine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for uid, q := range l.tried {
+		if len(out) < limit && l.acc.quarantined.Contains(uid) && q.RetryAt.Sub(now) > retryQuarantine(q.Reason.Key, q.Attempts) {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // retry tries one mail again: from the raw copy where that is the mail, else

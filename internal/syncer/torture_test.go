@@ -42,7 +42,7 @@ func torture(t *testing.T, r *rand.Rand) {
 	w.start("n0")
 	for step := range 60 {
 		name := names[r.IntN(2)]
-		switch r.IntN(16) {
+		switch r.IntN(17) {
 		case 0:
 			commands["kill"](w, []string{fmt.Sprintf("n%d", alive)})
 			alive = step + 1
@@ -76,6 +76,8 @@ func torture(t *testing.T, r *rand.Rand) {
 		case 14:
 			at := uint32(r.IntN(900) + 1)
 			commands["move"](w, []string{name, mailroom.Range(at, at+uint32(r.IntN(10))).String(), names[1-slices.Index(names, name)]})
+		case 15:
+			commands["clock"](w, []string{[]string{"-10m", "15m", "-10s", "90s"}[r.IntN(4)]})
 		case 12:
 			commands["hide"](w, []string{name, "1:400", "1"})
 		default:
@@ -123,6 +125,9 @@ func inEnd(t *testing.T, w *world, name string) {
 		t.Errorf("%s: lost %s, too many %s", name, server.Minus(placed).Minus(quarantined), placed.Union(quarantined).Minus(server))
 	}
 	if !quarantined.Minus(bad).Empty() || !placed.Intersect(quarantined).Empty() {
+		for uid := range quarantined.Minus(bad).Descending {
+			t.Errorf("%+v at %s", w.store.quarantine[place{name, f.validity, uid}], w.now())
+		}
 		t.Errorf("%s: in quarantine without need: %s; filed as well: %s", name, quarantined.Minus(bad), placed.Intersect(quarantined))
 	}
 	if p.OnServer != server.Len() || p.Stored != placed.Len() || p.Quarantined != quarantined.Len() || !p.Backlog.Empty() || p.Problem != nil {
@@ -133,7 +138,7 @@ func inEnd(t *testing.T, w *world, name string) {
 			t.Errorf("%s: still open: %+v", name, f)
 		}
 	}
-	if age := time.Since(p.CheckedAt); age > mailroom.FreshnessTarget {
+	if age := w.now().Sub(p.CheckedAt); age > mailroom.FreshnessTarget {
 		t.Errorf("%s: last looked at %s ago", name, age)
 	}
 }
