@@ -76,7 +76,7 @@ func (t *tx) lockCredentials(ctx context.Context, mailboxID string) (mailroom.Cr
 // "grant.error.mailbox_changed" when the mailbox is retired,
 // "password.blocks_grant" while it has a password.
 func (s *Store) SaveGrant(ctx context.Context, n mailroom.NewGrant) error {
-	return s.tx(ctx, func(t *tx) error {
+	return s.txDurable(ctx, func(t *tx) error {
 		g := n.Grant
 		c, err := t.lockCredentials(ctx, g.MailboxID)
 		switch {
@@ -149,7 +149,7 @@ func (s *Store) LeaseGrant(ctx context.Context, grantID, owner string, version i
 // and clears a problem that the grant had caused. false, and nothing stored, when
 // the lease is another's by now or the version has passed.
 func (s *Store) SaveRefreshed(ctx context.Context, r mailroom.Refreshed) (ok bool, err error) {
-	err = s.tx(ctx, func(t *tx) error {
+	err = s.txDurable(ctx, func(t *tx) error {
 		ok = false
 		c, err := t.lockCredentials(ctx, r.MailboxID)
 		if err != nil {
@@ -217,7 +217,7 @@ func (s *Store) FailRefresh(ctx context.Context, mailboxID, grantID, owner strin
 // whoever reads the mailbox out. What it deleted comes back; NotFound when there
 // was no grant.
 func (s *Store) ShredGrant(ctx context.Context, mailboxID string, e mailroom.AuditEvent) (c mailroom.Credentials, err error) {
-	err = s.tx(ctx, func(t *tx) error {
+	err = s.txDurable(ctx, func(t *tx) error {
 		if c, err = t.lockCredentials(ctx, mailboxID); err != nil {
 			return err
 		}
@@ -240,6 +240,11 @@ func (s *Store) ShredGrant(ctx context.Context, mailboxID string, e mailroom.Aud
 		t.notify(TopicWork, TopicMailbox(mailboxID), TopicUser(c.UserID), TopicOrg(c.OrgID))
 		return t.audit(ctx, e)
 	})
+	if err == nil && s.writer != nil {
+		if lerr := s.writer.emptyLog(ctx); lerr != nil {
+			s.log.Warn("a shredded key may still lie in the write-ahead log", "error", lerr)
+		}
+	}
 	return c, err
 }
 
@@ -248,7 +253,7 @@ func (s *Store) ShredGrant(ctx context.Context, mailboxID string, e mailroom.Aud
 // "grant.error.password_with_grant" while the mailbox has a grant,
 // "grant.error.mailbox_changed" when it is retired.
 func (s *Store) SavePassword(ctx context.Context, mailboxID string, password, dataKey mailroom.Sealed, e mailroom.AuditEvent) error {
-	return s.tx(ctx, func(t *tx) error {
+	return s.txDurable(ctx, func(t *tx) error {
 		c, err := t.lockCredentials(ctx, mailboxID)
 		switch {
 		case err != nil:

@@ -12,7 +12,8 @@ import (
 
 // sqliteURI is the driver's name for a connection to path. NORMAL in WAL mode can lose the
 // last commits in a power cut, never corrupt: the cursor is in the same
-// transaction as the mail, so what was lost is read again.
+// transaction as the mail, so what was lost is read again. What cannot be had again
+// is written by txDurable.
 func sqliteURI(path string, pragmas ...string) string {
 	q := url.Values{"_pragma": append([]string{
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "temp_store(MEMORY)",
@@ -40,7 +41,10 @@ func (s *Store) openSQLite(ctx context.Context, readers int) error {
 	}
 	f.Close()
 	s.writer = &writer{turn: make(chan struct{}, 1)}
-	s.writer.db, err = sql.Open("sqlite", sqliteURI(path, "cache_size(-16384)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)"))
+	s.writer.db, err = sql.Open("sqlite", sqliteURI(path, "cache_size(-16384)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
+		// What is deleted is overwritten where it lay: a data key that was shredded opens
+		// nothing any more. FAST spares only whole pages that are given free; no key fills one.
+		"secure_delete(FAST)"))
 	if err != nil {
 		return err
 	}
@@ -51,7 +55,7 @@ func (s *Store) openSQLite(ctx context.Context, readers int) error {
 	s.db.SetMaxOpenConns(readers)
 	s.db.SetMaxIdleConns(readers)
 	// The writer first: it is the one that may turn a new file to WAL.
-	if err := s.writer.begin(ctx); err != nil {
+	if err := s.writer.begin(ctx, plain); err != nil {
 		s.db.Close()
 		s.writer.db.Close()
 		return err
@@ -66,10 +70,11 @@ type writer struct {
 	turn  chan struct{} // holds a token while somebody writes
 	conn  *sql.Conn
 	texts map[string]*sql.Stmt
+	how   safety // of the transaction under way
 }
 
 // begin waits for its turn and starts a transaction.
-func (w *writer) begin(ctx context.Context) (err error) {
+func (w *writer) begin(ctx context.Context, how safety) (err error) {
 	select {
 	case w.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -86,6 +91,12 @@ func (w *writer) begin(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if how == durable { // not to be changed within a transaction
+		if _, err = w.conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+	}
+	w.how = how
 	// IMMEDIATE: a transaction that reads first and writes later can never be
 	// refused for a stale snapshot.
 	_, err = w.conn.ExecContext(context.WithoutCancel(ctx), "BEGIN IMMEDIATE")
@@ -101,8 +112,31 @@ func (w *writer) end(how string) error {
 			w.conn.ExecContext(context.Background(), "ROLLBACK")
 		}
 		w.drop() // whatever state it is in, the next turn begins with a new one
+		return err
 	}
-	return err
+	if w.how == durable {
+		if _, err := w.conn.ExecContext(context.Background(), "PRAGMA synchronous = NORMAL"); err != nil {
+			w.drop() // committed all the same
+		}
+	}
+	return nil
+}
+
+// emptyLog has everything written into the database file and the log emptied, so
+// that what was deleted is not to be found there either. Somebody who reads at this
+// moment may keep it from happening, until the log is emptied the next time.
+func (w *writer) emptyLog(ctx context.Context) error {
+	if err := w.begin(ctx, plain); err != nil { // for the turn, and a connection that works
+		return err
+	}
+	defer func() { <-w.turn }()
+	for _, text := range []string{"COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if _, err := w.conn.ExecContext(context.WithoutCancel(ctx), text); err != nil {
+			w.drop()
+			return err
+		}
+	}
+	return nil
 }
 
 // drop gives up the connection with its statements.

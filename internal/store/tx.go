@@ -49,9 +49,23 @@ const txAttempts = 8
 // When PostgreSQL refuses a transaction for its concurrency with another, fn is
 // run again from the start, so it must reset what it writes outside of the
 // database. Topics given to notify go out after the commit only.
-func (s *Store) tx(ctx context.Context, fn func(*tx) error) error {
+func (s *Store) tx(ctx context.Context, fn func(*tx) error) error { return s.txAs(ctx, plain, fn) }
+
+// txDurable is tx for what no server can be asked for again, such as a token that
+// the provider has just put in the place of the last one: a power cut takes
+// nothing back that it has committed (see sqliteURI).
+func (s *Store) txDurable(ctx context.Context, fn func(*tx) error) error {
+	return s.txAs(ctx, durable, fn)
+}
+
+// safety is how a transaction is committed on SQLite. PostgreSQL's are all durable.
+type safety bool
+
+const plain, durable safety = false, true
+
+func (s *Store) txAs(ctx context.Context, how safety, fn func(*tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.txOnce(ctx, fn)
+		err := s.txOnce(ctx, how, fn)
 		if err == nil || attempt == txAttempts || !s.again(err) {
 			return s.fault(err)
 		}
@@ -64,7 +78,7 @@ func (s *Store) tx(ctx context.Context, fn func(*tx) error) error {
 	}
 }
 
-func (s *Store) txOnce(ctx context.Context, fn func(*tx) error) (err error) {
+func (s *Store) txOnce(ctx context.Context, how safety, fn func(*tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -73,7 +87,7 @@ func (s *Store) txOnce(ctx context.Context, fn func(*tx) error) (err error) {
 		if t.sql, err = s.db.BeginTx(ctx, nil); err != nil {
 			return err
 		}
-	} else if err := s.writer.begin(ctx); err != nil {
+	} else if err := s.writer.begin(ctx, how); err != nil {
 		return err
 	}
 	open := true
