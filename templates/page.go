@@ -25,6 +25,8 @@ type Page struct {
 	Now       time.Time
 	Flash     []Flash
 	Reference string // of this request in the log
+	// Retry is this page once more, "" where asking again would do something again.
+	Retry string
 	// Refresh is where the browser is sent at once, "" for nowhere.
 	Refresh string
 }
@@ -91,6 +93,16 @@ func problemText(t i18n.T, kind mailroom.Kind, key string, args map[string]any) 
 		return t.Text(key, args)
 	}
 	return t.Text("error.kind." + string(kind))
+}
+
+// Outage reports whether an error is Mailroom's own database, or the disk below
+// it: nobody who reads the page did anything wrong, and it passes for all at once.
+func Outage(e *mailroom.Error) bool {
+	switch e.Key {
+	case "error.unavailable", "error.database", "error.disk_full", "error.read_only":
+		return true
+	}
+	return false
 }
 
 // fieldID is an id for a field's name: names may hold dots and colons.

@@ -102,3 +102,15 @@ func runTook(r mailroom.SyncRun) time.Duration {
 	}
 	return r.EndedAt.Sub(r.StartedAt)
 }
+
+func hasFindings(m portal.MappingRow) bool {
+	return len(m.Findings) > 0 || m.Unaccounted() != 0 && m.State == mailroom.StateBehind
+}
+
+// stoppedText says since when nothing is read, as far as that is known.
+func stoppedText(p Page, pr *mailroom.Problem) string {
+	if pr.Since.IsZero() {
+		return p.Text("sync.stopped.plain")
+	}
+	return p.Text("sync.stopped", "time", p.At(pr.Since, p.Now))
+}

@@ -41,12 +41,19 @@ func (s *Server) fail(c *call, err error) {
 	}
 	e := mailroom.AsError(err)
 	level := slog.LevelInfo
-	if e.Kind == mailroom.Internal || e.Kind == mailroom.NeedsVendor {
+	if e.Kind == mailroom.Internal || e.Kind == mailroom.NeedsVendor || templates.Outage(e) {
 		level = slog.LevelError
 	}
 	s.Log.Log(c.r.Context(), level, "request refused", "request", reference(c.r), "kind", e.Kind, "key", e.Key, "cause", e.Err)
 
 	page := c.page("", "error.title."+string(e.Kind))
+	if templates.Outage(e) {
+		page.Title = c.t.Text("error.title.database")
+		if c.r.Method == http.MethodGet {
+			page.Retry = c.r.URL.RequestURI()
+		}
+		c.w.Header().Set("Retry-After", "30")
+	}
 	if err := c.showStatus(status(e.Kind), templates.ErrorPage(page, e)); err != nil {
 		s.Log.Error("error page", "request", reference(c.r), "err", err)
 		http.Error(c.w, "Mailroom: "+reference(c.r), http.StatusInternalServerError)

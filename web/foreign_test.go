@@ -11,7 +11,7 @@ import (
 func (f foreign) form(pattern string) func() url.Values {
 	return func() url.Values {
 		return url.Values{"role": {"recruiter"}, "name": {"Somebody"}, "kind": {"candidate"}, "address": {"a@b.example"},
-			"addresses": {"a@b.example"}, "read": {"yes"}, "person": {"per_1"}}
+			"addresses": {"a@b.example"}, "read": {"yes"}, "person": {"per_1"}, "reason": {"Spam"}, "text": {"a@b.example"}}
 	}
 }
 
@@ -23,7 +23,7 @@ func (s *site) foreignIDs() foreign {
 	elsewhere := s.rowsOf(s.otherOrganization())
 	for _, rt := range routes() {
 		for prefix, kind := range map[string]string{
-			"/mailboxes/{": "mailbox", "/mappings/{": "mapping", "/admin/users/{": "user", "/admin/sync/runs/{": "mapping",
+			"/mailboxes/{": "mailbox", "/mappings/{": "mapping", "/admin/users/{": "user", "/admin/sync/runs/{": "mapping", "/admin/sync/trail/{": "mailbox",
 			"/mail/quarantine/{": "quarantine", "/mail/{": "message", "/people/{": "person",
 		} {
 			if strings.HasPrefix(rt.pattern, prefix) {

@@ -23,6 +23,7 @@ type scene struct {
 	name, path string
 	who        mailroom.User // zero for a stranger
 	prepare    func()
+	ask        string // what is pasted into the box of the page, "" for nothing
 }
 
 // looks are how a scene is looked at.
@@ -65,19 +66,26 @@ func lookThrough(t *testing.T, s *site, scenes []scene) {
 			ctx, stop := context.WithTimeout(ctx, time.Minute)
 			defer stop()
 			for _, l := range looks {
-				lookAt(t, ctx, s.URL+sc.path, sc.name, l.name, l.width, l.height, l.dark)
+				lookAt(t, ctx, s.URL+sc.path, sc.ask, sc.name, l.name, l.width, l.height, l.dark)
 			}
 		})
 	}
 }
 
-func lookAt(t *testing.T, ctx context.Context, url, scene, look string, width, height int64, dark bool) {
+func lookAt(t *testing.T, ctx context.Context, url, ask, scene, look string, width, height int64, dark bool) {
 	t.Helper()
 	if err := peers.Viewport(ctx, width, height, dark); err != nil {
 		t.Fatal(err)
 	}
 	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
 		t.Fatal(err)
+	}
+	if ask != "" {
+		err := chromedp.Do(ctx, chromedp.SetValue(chromedp.CSS("main input[name=text]"), ask),
+			chromedp.Click(chromedp.CSS("main form[role=search] .button")), chromedp.WaitVisible(chromedp.CSS("#answer")))
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if dir := os.Getenv("MAILROOM_PICTURES"); dir != "" {
 		if err := peers.Screenshot(ctx, filepath.Join(dir, scene+"-"+look+".png"), width, height, dark); err != nil {

@@ -29,6 +29,14 @@ func TestMailPagesLookRight(t *testing.T) {
 	if err := a.store.FinishRun(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
+	sqlExec(t, a.site, `UPDATE quarantine SET uid = 812 WHERE mailbox_id = $1`, ritas.world.Mailbox.ID)
+	given := a.quarantined(rita, ritas.world.Mailbox, inbox)
+	sqlExec(t, a.site, `UPDATE quarantine SET uid = 11, reason = $1, created_at = $2, dropped_at = $2, dropped_by = $3, dropped_reason = 'Spam', size = 180000000 WHERE id = $4`,
+		`{"kind":"needs_vendor","key":"quarantine.reason.too_large"}`, mailroom.Micros(now.Add(-5*time.Hour)), rita.ID, given)
+	sqlExec(t, a.site, `INSERT INTO findings(id, org_id, mailbox_id, mapping_id, kind, at, count, uids, repaired_at) VALUES
+		('fin_1', $1, $2, $3, 'missed', $4, 3, '7:9', $5), ('fin_2', $1, $2, $3, 'short', $5, 1, '', 0)`,
+		rita.OrgID, ritas.world.Mailbox.ID, inbox.ID, mailroom.Micros(now.Add(-50*time.Hour)), mailroom.Micros(now.Add(-49*time.Hour)))
+	sqlExec(t, a.site, `UPDATE progress SET compared_at = $1`, mailroom.Micros(now.Add(-20*time.Minute)))
 	for _, u := range []mailroom.User{rita, broken} {
 		u, err := a.store.UserByID(t.Context(), u.ID)
 		if err == nil {
@@ -54,6 +62,12 @@ func TestMailPagesLookRight(t *testing.T) {
 		{name: "choices", path: "/mail/choices", who: noor},
 		{name: "choices-none", path: "/mail/choices", who: fresh},
 		{name: "quarantine-nl", path: "/mail/quarantine", who: rita},
+		{name: "quarantine-give-up", path: "/mail/quarantine/" + ritasRow(t, a.site, ritas.world.Mailbox) + "/give-up", who: rita},
+		{name: "trail-nl", path: "/mail/trail", who: rita},
+		{name: "trail", path: "/mail/trail", who: noor, ask: "planning@bouw.example"},
+		{name: "trail-none", path: "/mail/trail", who: noor, ask: "<lost@home.example>"},
+		{name: "trail-blind", path: "/admin/sync/trail/" + a.post.world.Mailbox.ID, who: karin, ask: "carla@home.example"},
+		{name: "integrations-findings", path: integrationsPath, who: rita},
 		{name: "people", path: "/people", who: noor},
 		{name: "people-none", path: "/people?q=zebra", who: noor},
 		{name: "people-import", path: "/people/import", who: noor},
@@ -64,5 +78,17 @@ func TestMailPagesLookRight(t *testing.T) {
 		{name: "sync", path: "/admin/sync", who: karin},
 		{name: "sync-trouble", path: "/admin/sync?trouble=1", who: karin},
 		{name: "sync-runs", path: "/admin/sync/runs/" + inbox.ID, who: karin},
+		{name: "sync-stopped", path: "/admin/sync", who: karin, prepare: func() {
+			sqlExec(t, a.site, `INSERT INTO nodes(name, seen_at) VALUES ('a', $1)`, mailroom.Micros(now.Add(-time.Hour)))
+		}},
 	})
+}
+
+// ritasRow is the mail in quarantine that is not given up.
+func ritasRow(t *testing.T, s *site, box mailroom.Mailbox) (id string) {
+	t.Helper()
+	if err := sqlOf(t, s).QueryRowContext(t.Context(), `SELECT id FROM quarantine WHERE mailbox_id = $1 AND dropped_at = 0`, box.ID).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }

@@ -24,7 +24,8 @@ func showMail(c *call) error {
 		return err
 	}
 	if page.Unread && !page.Shared && !c.isFragment() {
-		if err := c.Portal.MarkRead(ctx, c.user, id, true); err != nil {
+		// A disk that is full keeps nobody from reading.
+		if err := c.Portal.MarkRead(ctx, c.user, id, true); err != nil && mailroom.KindOf(err) != mailroom.Unavailable {
 			return err
 		}
 	}

@@ -70,7 +70,9 @@ type syncing interface {
 	ResumeMapping(ctx context.Context, u mailroom.User, mappingID string) error
 	SeenFollowed(ctx context.Context, u mailroom.User, mappingID string) error
 	SyncState(ctx context.Context, u mailroom.User, trouble bool) (portal.SyncState, error)
-	Runs(ctx context.Context, u mailroom.User, mappingID string) ([]mailroom.SyncRun, error)
+	Runs(ctx context.Context, u mailroom.User, mappingID string) (portal.RunsPage, error)
+	TrailPage(ctx context.Context, u mailroom.User, mailboxID string) (portal.TrailPage, error)
+	Trail(ctx context.Context, u mailroom.User, mailboxID string, f portal.TrailForm) (portal.TrailPage, error)
 	// Changes tells that something the user's pages show has changed.
 	Changes(ctx context.Context, u mailroom.User) <-chan struct{}
 }
@@ -89,6 +91,8 @@ type mails interface {
 	Decide(ctx context.Context, u mailroom.User, id, address, personID string, all bool) error
 	Quarantined(ctx context.Context, u mailroom.User) ([]portal.QuarantineRow, error)
 	RetryQuarantined(ctx context.Context, u mailroom.User, id string) error
+	GiveUp(ctx context.Context, u mailroom.User, id, reason string) error
+	KeepTrying(ctx context.Context, u mailroom.User, id string) error
 	QuarantinedRaw(ctx context.Context, u mailroom.User, id string) (portal.Download, error)
 }
 

@@ -85,6 +85,11 @@ func routes() []route {
 		{get, "/mail/quarantine", signedIn, showQuarantine},
 		{post, "/mail/quarantine/{id}/retry", signedIn, retryQuarantined},
 		{get, "/mail/quarantine/{id}/raw", signedIn, downloadQuarantined},
+		{get, "/mail/quarantine/{id}/give-up", signedIn, confirmGiveUp},
+		{post, "/mail/quarantine/{id}/give-up", signedIn, giveUpQuarantined},
+		{post, "/mail/quarantine/{id}/keep", signedIn, keepQuarantined},
+		{get, "/mail/trail", signedIn, showTrail},
+		{post, "/mail/trail", signedIn, askTrail},
 		{get, "/mail/{id}", signedIn, showMail},
 		{get, "/mail/{id}/html", signedIn, showMailHTML},
 		{get, "/mail/{id}/raw", signedIn, showRawMail},
@@ -104,5 +109,7 @@ func routes() []route {
 		{post, "/people/{id}/delete", signedIn, deletePerson},
 		{get, "/admin/sync", admin, showSyncState},
 		{get, "/admin/sync/runs/{id}", admin, showRuns},
+		{get, "/admin/sync/trail/{id}", admin, showMailboxTrail},
+		{post, "/admin/sync/trail/{id}", admin, askMailboxTrail},
 	}
 }

@@ -66,12 +66,8 @@ func New(d Deps) (*Server, error) {
 		d.Location = time.Local
 	}
 	s := &Server{Deps: d, limits: newSignInLimits()}
-	s.sessions = newSessions(d.Sessions, d.PublicURL)
-	s.sessions.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
-		t := s.Texts.For(s.Texts.Match("", r.Header.Get("Accept-Language"))).In(s.Location)
-		s.fail(&call{Server: s, w: w, r: r, t: t, noSession: true},
-			mailroom.E(mailroom.Unavailable, "error.unavailable", err))
-	}
+	s.sessions = newSessions(sessionStore{d.Sessions}, d.PublicURL)
+	s.sessions.ErrorFunc = s.sessionFault
 	return s, nil
 }
 
@@ -87,14 +83,14 @@ func (s *Server) Handler() http.Handler {
 	}
 
 	root.Group(func(pages chi.Router) {
-		pages.Use(middleware.Compress(5, "text/html"), s.sessions.LoadAndSave, s.crossOrigin)
+		pages.Use(middleware.Compress(5, "text/html"), answerOnce, s.sessions.LoadAndSave, s.crossOrigin)
 		for _, rt := range routes() {
 			pages.Method(rt.method, rt.pattern, s.serve(rt))
 		}
 	})
-	notFound := s.sessions.LoadAndSave(s.serve(route{access: public, handler: func(*call) error {
+	notFound := answerOnce(s.sessions.LoadAndSave(s.serve(route{access: public, handler: func(*call) error {
 		return mailroom.E(mailroom.NotFound, "error.not_found")
-	}}))
+	}})))
 	root.NotFound(notFound.ServeHTTP)
 	root.MethodNotAllowed(notFound.ServeHTTP)
 	return root

@@ -13,9 +13,9 @@ func showSyncState(c *call) error {
 
 // showRuns are the last readings of one mapping.
 func showRuns(c *call) error {
-	runs, err := c.Portal.Runs(c.r.Context(), c.user, c.param("id"))
+	v, err := c.Portal.Runs(c.r.Context(), c.user, c.param("id"))
 	if err != nil {
 		return err
 	}
-	return c.show(templates.Runs(c.page("sync", "sync.runs"), runs))
+	return c.show(templates.Runs(c.page("sync", "sync.runs"), v))
 }

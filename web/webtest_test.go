@@ -69,7 +69,7 @@ func emptySite(t testing.TB, change ...func(*Deps)) *site {
 		Store: s.store, Consent: s.consent, Providers: playedProviders,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
-		RawMail: s.rawMail,
+		RawMail: s.rawMail, Ask: s.server.ask,
 	})
 	texts, err := i18n.New()
 	if err != nil {
@@ -248,6 +248,14 @@ type mailServer struct {
 	asked   int
 	seen    mailroom.FolderPreview // what every folder would bring
 	hold    chan struct{}          // answers wait for it, nil for no wait
+	finds   []mailroom.FolderFind
+}
+
+// ask answers every question with finds.
+func (m *mailServer) ask(context.Context, mailroom.Mailbox, []mailroom.FindTerms) ([]mailroom.FolderFind, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.finds, m.problem
 }
 
 func folder(name string, role mailroom.FolderRole, messages int64) mailroom.Folder {

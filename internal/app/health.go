@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"crypto/subtle"
 	"net"
 	"net/http"
@@ -23,24 +22,14 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok\n"))
 }
 
-// readyWithin is how long a probe waits for the database. SQLite may wait
-// longer for its file than any context allows.
+// readyWithin is how long a probe waits for the database.
 const readyWithin = 3 * time.Second
 
 // ready answers /readyz: 200 when the database takes a write, else 503 with the
 // kind of trouble and nothing more.
 func (a *App) ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
-		defer cancel()
-		answer := make(chan error, 1)
-		go func() { answer <- a.store.Ready(ctx) }()
-		var err error
-		select {
-		case err = <-answer:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+		err := a.writable(r.Context())
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if err != nil {
 			a.log.Warn("not ready", "err", err)

@@ -40,9 +40,10 @@ type FolderPreview struct {
 // FolderFind is what one folder answered to a question for a mail.
 type FolderFind struct {
 	RawName, Folder string
-	UIDs            UIDSet // that match
-	Error           bool   // the folder could not be searched
-	At              time.Time
+	UIDValidity     uint32
+	UIDs            UIDSet    // that match
+	Error           bool      // the folder could not be searched
+	At              time.Time // zero: there was no time left for it
 }
 
 // CleanMessageID is the id in the value of a Message-ID field, without angle

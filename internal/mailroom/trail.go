@@ -3,11 +3,12 @@ package mailroom
 import "time"
 
 // TrailQuery asks why a mail is, or is not, in OTYS. Text is a Message-ID, an
-// address, or words of a subject, as pasted.
+// address, or words of a subject, as pasted: see Sought.
 type TrailQuery struct {
 	OrgID, MailboxID string
 	UserID           string // whose OTYS mailbox
 	Text             string
+	ID               string // of a message, in place of Text
 	Limit            int
 }
 

@@ -76,6 +76,9 @@ type mailboxStore interface {
 	ReplaceMailbox(ctx context.Context, oldID string, m mailroom.Mailbox, keep bool, ev mailroom.AuditEvent) error
 	RequestSync(ctx context.Context, orgID, mailboxID string, ev mailroom.AuditEvent) error
 	Grant(ctx context.Context, orgID, mailboxID string) (mailroom.Grant, error)
+	// ReadersSeen is the last sign of life of any process that reads mailboxes;
+	// zero when there never was one.
+	ReadersSeen(context.Context) (time.Time, error)
 }
 
 type mappingStore interface {
@@ -97,6 +100,9 @@ type mappingStore interface {
 	// SeenFollowed clears the notice that a mapping followed its renamed folder.
 	SeenFollowed(ctx context.Context, orgID, id string) error
 	Runs(ctx context.Context, orgID, mappingID string, limit int) ([]mailroom.SyncRun, error)
+	// Findings are the differences that comparisons of a mailbox, or for "" of the
+	// organization's, found, newest first.
+	Findings(ctx context.Context, orgID, mailboxID string, limit int) ([]mailroom.Finding, error)
 }
 
 type mailStore interface {
@@ -111,6 +117,14 @@ type mailStore interface {
 	QuarantineRows(ctx context.Context, userID string) ([]mailroom.Quarantine, error)
 	QuarantineRow(ctx context.Context, userID, id string) (mailroom.Quarantine, error)
 	RetryQuarantine(ctx context.Context, userID, id string, at time.Time, ev mailroom.AuditEvent) error
+	// DropQuarantine gives a message up, for a reason in a person's words;
+	// KeepQuarantine takes that back and has it tried again at once.
+	DropQuarantine(ctx context.Context, userID, id, reason string, ev mailroom.AuditEvent) error
+	KeepQuarantine(ctx context.Context, userID, id string, ev mailroom.AuditEvent) error
+	// Trails is what became of the mails of a mailbox that a question is about,
+	// newest first.
+	Trails(context.Context, mailroom.TrailQuery) ([]mailroom.Trail, error)
+	HeldUIDs(ctx context.Context, mailboxID, rawName string, uidValidity uint32) (mailroom.Held, error)
 }
 
 type linkStore interface {

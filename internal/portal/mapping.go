@@ -62,12 +62,47 @@ func (p *Portal) mappingRows(ctx context.Context, mailboxID string) ([]MappingRo
 	if err != nil {
 		return nil, err
 	}
+	if len(stored) == 0 {
+		return nil, nil
+	}
+	findings, err := p.d.Store.Findings(ctx, stored[0].Mapping.OrgID, mailboxID, manyFindings)
+	if err != nil {
+		return nil, err
+	}
 	now := p.now()
 	var out []MappingRow
 	for _, r := range stored {
-		out = append(out, mappingRow(r, now))
+		out = append(out, compared(mappingRow(r, now), findings))
 	}
 	return out, nil
+}
+
+const (
+	// manyFindings is how many differences are looked through for a page.
+	manyFindings = 2000
+	// fewFindings is how many repaired ones a row shows.
+	fewFindings = 3
+)
+
+// compared adds to a row what comparisons found. A row with a difference that
+// is not repaired, or whose sum does not hold, is not up to date.
+func compared(r MappingRow, findings []mailroom.Finding) MappingRow {
+	repaired, open := 0, false
+	for _, f := range findings {
+		if f.MappingID != r.Mapping.ID {
+			continue
+		}
+		if f.RepairedAt.IsZero() {
+			open = true
+		} else if repaired++; repaired > fewFindings {
+			continue
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	if r.State == mailroom.StateUpToDate && (open || r.Unaccounted() != 0) {
+		r.State = mailroom.StateBehind
+	}
+	return r
 }
 
 // mappingRow adds to what is stored what follows from it at a time.

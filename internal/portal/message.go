@@ -135,6 +135,11 @@ func (p *Portal) Mail(ctx context.Context, u mailroom.User, id string) (MailPage
 	for _, w := range d.Waiting {
 		v.Choices = append(v.Choices, choice(w))
 	}
+	if !v.Shared {
+		if v.Trail, err = p.trailOf(ctx, u, id); err != nil {
+			return v, err
+		}
+	}
 	raw, err := p.d.RawMail(ctx, u.OrgID, d.Message.RawHash)
 	if err == nil {
 		v.Text, err = envelope.Text(raw)

@@ -32,13 +32,18 @@ type Deps struct {
 	// Preview asks what a folder would bring if it were mapped, from headers only;
 	// since is the date limit, zero for none.
 	Preview func(ctx context.Context, m mailroom.Mailbox, rawName string, since time.Time) (mailroom.FolderPreview, error)
+	// Ask looks into the mailbox's folders for mails of which any of the terms
+	// holds, and changes nothing there.
+	Ask func(ctx context.Context, m mailroom.Mailbox, anyOf []mailroom.FindTerms) ([]mailroom.FolderFind, error)
 	// RawMail opens the raw bytes of a mail.
 	RawMail func(ctx context.Context, orgID, rawHash string) ([]byte, error)
 	// CheckHost refuses a typed host that the installation must not reach; nil
 	// for no check.
 	CheckHost func(ctx context.Context, host string, allowPrivate bool) error
-	Now       func() time.Time // nil for the clock
-	Log       *slog.Logger     // nil for none
+	// Writable asks whether the database takes a write; nil for no question.
+	Writable func(context.Context) error
+	Now      func() time.Time // nil for the clock
+	Log      *slog.Logger     // nil for none
 	// Argon is the cost of passwords; nil for RFC 9106's.
 	Argon *argon2id.Params
 }

@@ -42,6 +42,8 @@ type world struct {
 	onList  func(context.Context)
 	created []string
 	preview func(ctx context.Context, rawName string, since time.Time) (mailroom.FolderPreview, error)
+	ask     func(mailroom.Mailbox, []mailroom.FindTerms) ([]mailroom.FolderFind, error)
+	broken  error // what the database answers to a write
 }
 
 func newWorld(t *testing.T) *world {
@@ -58,7 +60,11 @@ func newWorld(t *testing.T) *world {
 	}
 	w.Portal = portal.New(portal.Deps{
 		Store: w.store, Consent: w.consent, LiveFolders: w.list, CreateFolder: w.create, Preview: w.look, RawMail: w.rawMail, CheckHost: w.checkHost, Now: w.now,
-		Argon: &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
+		Ask: func(_ context.Context, m mailroom.Mailbox, anyOf []mailroom.FindTerms) ([]mailroom.FolderFind, error) {
+			return w.ask(m, anyOf)
+		},
+		Writable: func(context.Context) error { return w.broken },
+		Argon:    &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
 		Providers: mailroom.Providers{
 			{ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook, ClientID: "id"},
 			{ID: "google", Name: "Gmail", Kind: mailroom.Gmail},

@@ -2,6 +2,8 @@ package portal
 
 import (
 	"context"
+	"strings"
+	"unicode/utf8"
 
 	"mailroom/internal/mailroom"
 )
@@ -14,6 +16,7 @@ func (p *Portal) Quarantined(ctx context.Context, u mailroom.User) ([]Quarantine
 		return nil, err
 	}
 	names := map[string]map[string]string{} // mailbox → raw → decoded
+	people := map[string]string{}           // user → name
 	var out []QuarantineRow
 	for _, q := range held {
 		if names[q.MailboxID] == nil {
@@ -25,9 +28,31 @@ func (p *Portal) Quarantined(ctx context.Context, u mailroom.User) ([]Quarantine
 		if row.Folder == "" {
 			row.Folder = q.RawName
 		}
+		if row.GivenUpBy, err = p.nameOf(ctx, u, q.DroppedBy, people); err != nil {
+			return nil, err
+		}
 		out = append(out, row)
 	}
 	return out, nil
+}
+
+// nameOf is a user's name, "" for nobody and for who is not here any more.
+func (p *Portal) nameOf(ctx context.Context, u mailroom.User, id string, known map[string]string) (string, error) {
+	if id == "" || id == u.ID {
+		if id == u.ID {
+			return u.Name, nil
+		}
+		return "", nil
+	}
+	if name, ok := known[id]; ok {
+		return name, nil
+	}
+	who, err := p.d.Store.User(ctx, u.OrgID, id)
+	if err != nil && mailroom.KindOf(err) != mailroom.NotFound {
+		return "", err
+	}
+	known[id] = who.Name
+	return who.Name, nil
 }
 
 func (p *Portal) folderNames(ctx context.Context, mailboxID string) (map[string]string, error) {
@@ -45,6 +70,30 @@ func (p *Portal) folderNames(ctx context.Context, mailboxID string) (map[string]
 // RetryQuarantined has a message read again at the next sync, which it asks for.
 func (p *Portal) RetryQuarantined(ctx context.Context, u mailroom.User, id string) error {
 	return p.d.Store.RetryQuarantine(ctx, u.ID, id, p.now(), p.event(u, "quarantine.retried", id, nil))
+}
+
+// GiveUp stops the tries to file a message, for a reason in the user's own
+// words. What came of it stays to be downloaded, and KeepTrying takes it back.
+func (p *Portal) GiveUp(ctx context.Context, u mailroom.User, id, reason string) error {
+	if _, err := p.d.Store.QuarantineRow(ctx, u.ID, id); err != nil {
+		return err
+	}
+	reason = strings.Join(strings.Fields(reason), " ")
+	switch {
+	case reason == "":
+		return invalid("reason", "quarantine.error.reason")
+	case utf8.RuneCountInString(reason) > maxReason:
+		return invalid("reason", "quarantine.error.reason_long").With("max", maxReason)
+	}
+	return p.d.Store.DropQuarantine(ctx, u.ID, id, reason, p.event(u, "quarantine.given_up", id, nil))
+}
+
+// maxReason bounds the words in characters.
+const maxReason = 200
+
+// KeepTrying takes a GiveUp back: the message is tried again at once.
+func (p *Portal) KeepTrying(ctx context.Context, u mailroom.User, id string) error {
+	return p.d.Store.KeepQuarantine(ctx, u.ID, id, p.event(u, "quarantine.kept", id, nil))
 }
 
 // QuarantinedRaw is what came of a message in quarantine; NotFound when nothing did.

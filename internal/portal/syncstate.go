@@ -24,10 +24,15 @@ func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (
 	if err != nil {
 		return v, err
 	}
+	findings, err := p.d.Store.Findings(ctx, u.OrgID, "", manyFindings)
+	if err != nil {
+		return v, err
+	}
 	now := p.now()
+	v.Stopped = p.stopped(ctx, now)
 	rows := map[string][]MappingRow{}
 	for _, r := range stored {
-		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], mappingRow(r, now))
+		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], compared(mappingRow(r, now), findings))
 	}
 	for _, m := range mailboxes {
 		row := p.syncStateRow(m, rows[m.Mailbox.ID])
@@ -97,10 +102,51 @@ func worstProblem(rows []MappingRow) *mailroom.Problem {
 	return worst
 }
 
-// Runs are the last readings of a mapping, newest first.
-func (p *Portal) Runs(ctx context.Context, u mailroom.User, mappingID string) ([]mailroom.SyncRun, error) {
-	if _, _, err := p.reachMapping(ctx, u, mappingID); err != nil {
-		return nil, err
+// Runs are the last readings of a mapping and what its comparisons found, newest
+// first.
+func (p *Portal) Runs(ctx context.Context, u mailroom.User, mappingID string) (RunsPage, error) {
+	m, row, err := p.reachMapping(ctx, u, mappingID)
+	v := RunsPage{Owner: row.Owner}
+	if err != nil {
+		return v, err
 	}
-	return p.d.Store.Runs(ctx, u.OrgID, mappingID, 50)
+	rows, err := p.mappingRows(ctx, m.MailboxID)
+	if err != nil {
+		return v, err
+	}
+	for _, r := range p.under(row, rows) {
+		if r.Mapping.ID == mappingID {
+			v.Row = r
+		}
+	}
+	if v.Runs, err = p.d.Store.Runs(ctx, u.OrgID, mappingID, 50); err != nil {
+		return v, err
+	}
+	all, err := p.d.Store.Findings(ctx, u.OrgID, m.MailboxID, manyFindings)
+	for _, f := range all {
+		if f.MappingID == mappingID {
+			v.Findings = append(v.Findings, f)
+		}
+	}
+	return v, err
+}
+
+// silence is after what time without a sign of life from any node reading counts
+// as stopped: some leases' lifetimes.
+const silence = 3 * time.Minute
+
+// stopped says why nothing is being read at all: the database takes no write, or
+// no process that reads has given a sign of life for some time.
+func (p *Portal) stopped(ctx context.Context, now time.Time) *mailroom.Problem {
+	seen, err := p.d.Store.ReadersSeen(ctx)
+	if err == nil && p.d.Writable != nil {
+		err = p.d.Writable(ctx)
+	}
+	if err != nil {
+		return mailroom.ProblemOf(err, seen)
+	}
+	if !seen.IsZero() && now.Sub(seen) > silence {
+		return mailroom.ProblemOf(mailroom.E(mailroom.NeedsVendor, "sync.error.nobody_reads"), seen)
+	}
+	return nil
 }

@@ -71,7 +71,7 @@ func TestSyncState(t *testing.T) {
 
 	run := mailroom.SyncRun{ID: "run_1", OrgID: w.anna.OrgID, MailboxID: annas, MappingID: w.mapping(w.anna, "INBOX").Mapping.ID, StartedAt: early, Stored: 3}
 	must(t, w.store.StartRun(w.ctx, run))
-	if runs := got(w.Runs(w.ctx, w.admin, run.MappingID)); len(runs) != 1 || runs[0].Stored != 3 {
+	if runs := got(w.Runs(w.ctx, w.admin, run.MappingID)); len(runs.Runs) != 1 || runs.Runs[0].Stored != 3 || runs.Row.Mapping.ID != run.MappingID {
 		t.Fatalf("runs: %+v", runs)
 	}
 	_, err = w.Runs(w.ctx, cas, run.MappingID)
@@ -96,4 +96,59 @@ func TestChanges(t *testing.T) {
 	default:
 	}
 	var _ portal.Integrations
+}
+
+// A difference that is not repaired, and a sum that does not hold, are not
+// green; both are told where the folder is shown.
+func TestDifferencesAreNotGreen(t *testing.T) {
+	w := newWorld(t)
+	w.connect(w.anna)
+	for _, folder := range []string{"INBOX", "Sent Items"} {
+		w.progress(w.anna, folder, func(p *mailroom.Progress) { p.CheckedAt, p.OnServer, p.Stored = w.now(), 5, 5 })
+	}
+	if v := got(w.Integrations(w.ctx, w.anna)); v.State != mailroom.StateUpToDate {
+		t.Fatalf("state %s", v.State)
+	}
+	m := w.mapping(w.anna, "INBOX").Mapping
+	f := mailroom.Finding{ID: "fin_1", OrgID: m.OrgID, MailboxID: m.MailboxID, MappingID: m.ID, Kind: mailroom.FoundMissed, At: w.now(), Count: 3}
+	w.exec(`INSERT INTO findings(id, org_id, mailbox_id, mapping_id, kind, at, count, uids) VALUES ($1,$2,$3,$4,$5,$6,$7,'7:9')`,
+		f.ID, f.OrgID, f.MailboxID, f.MappingID, f.Kind, mailroom.Micros(f.At), f.Count)
+	if r := w.mapping(w.anna, "INBOX"); r.State != mailroom.StateBehind || len(r.Findings) != 1 || r.Findings[0].Count != 3 {
+		t.Fatalf("with a difference: %s, %+v", r.State, r.Findings)
+	}
+	v := got(w.SyncState(w.ctx, w.admin, false))
+	if v.Rows[0].State != mailroom.StateBehind || len(got(w.Runs(w.ctx, w.admin, m.ID)).Findings) != 1 {
+		t.Fatalf("the administrator's page: %+v", v.Rows[0])
+	}
+	w.exec(`UPDATE findings SET repaired_at = $1`, mailroom.Micros(w.now()))
+	if r := w.mapping(w.anna, "INBOX"); r.State != mailroom.StateUpToDate || len(r.Findings) != 1 {
+		t.Fatalf("repaired: %s, %+v", r.State, r.Findings)
+	}
+	w.progress(w.anna, "INBOX", func(p *mailroom.Progress) { p.OnServer = 6 })
+	if r := w.mapping(w.anna, "INBOX"); r.State != mailroom.StateBehind || r.Unaccounted() != 1 {
+		t.Fatalf("a sum that does not hold: %s, %d", r.State, r.Unaccounted())
+	}
+}
+
+// Sync state says that nothing is being read, since when and why.
+func TestReadingHasStopped(t *testing.T) {
+	w := newWorld(t)
+	if v := got(w.SyncState(w.ctx, w.admin, false)); v.Stopped != nil {
+		t.Fatalf("before any node has run: %+v", v.Stopped)
+	}
+	seen := w.now()
+	w.exec(`INSERT INTO nodes(name, seen_at) VALUES ('a', $1), ('b', $2)`, mailroom.Micros(seen), mailroom.Micros(seen.Add(-time.Hour)))
+	w.pass(time.Minute)
+	if v := got(w.SyncState(w.ctx, w.admin, false)); v.Stopped != nil {
+		t.Fatalf("one node lives: %+v", v.Stopped)
+	}
+	w.broken = mailroom.E(mailroom.Unavailable, "error.disk_full")
+	if v := got(w.SyncState(w.ctx, w.admin, false)); v.Stopped == nil || v.Stopped.Key != "error.disk_full" || !v.Stopped.Since.Equal(seen) {
+		t.Fatalf("the disk is full: %+v", v.Stopped)
+	}
+	w.broken = nil
+	w.pass(time.Hour)
+	if v := got(w.SyncState(w.ctx, w.admin, false)); v.Stopped == nil || v.Stopped.Key != "sync.error.nobody_reads" || !v.Stopped.Since.Equal(seen) {
+		t.Fatalf("nobody lives: %+v", v.Stopped)
+	}
 }

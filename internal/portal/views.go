@@ -46,6 +46,16 @@ type MappingRow struct {
 	// Finish is when the backlog is expected to be done; zero when unknown.
 	Finish  time.Time
 	LastRun *mailroom.SyncRun
+	// Findings are the differences that comparisons found: those that are not
+	// repaired, and the newest of the others. Newest first.
+	Findings []mailroom.Finding
+}
+
+// Unaccounted is by how much the sum does not hold: messages on the server that
+// are neither here, nor left out for a reason, nor waiting. 0 is as it should be.
+func (r MappingRow) Unaccounted() int64 {
+	p := r.Progress
+	return p.OnServer - p.Stored - p.Skipped.Len() - p.Dropped - p.Quarantined - p.Backlog.Len()
 }
 
 // Done is how many of the messages on the server are accounted for.
@@ -166,6 +176,9 @@ type MailPage struct {
 	// Unreadable: the raw mail could not be opened, so there is neither text nor
 	// HTML nor a download; the headers stand.
 	Unreadable bool
+	// Trail is how the message came into the viewer's own mailbox; nil when it
+	// came by a colleague's.
+	Trail *TrailRow
 }
 
 // Place is where a message came from.
@@ -244,6 +257,17 @@ type SyncState struct {
 	Trouble bool // only those in trouble
 	Rows    []SyncStateRow
 	Counts  map[mailroom.State]int
+	// Stopped says that nothing is being read at all, and why as far as a page can
+	// know; nil while all is well.
+	Stopped *mailroom.Problem
+}
+
+// RunsPage is what was done in one mapped folder, and what comparisons found.
+type RunsPage struct {
+	Row      MappingRow
+	Owner    mailroom.User
+	Runs     []mailroom.SyncRun
+	Findings []mailroom.Finding
 }
 
 // SyncStateRow is one mailbox of the organization.
@@ -261,5 +285,6 @@ type SyncStateRow struct {
 // QuarantineRow is one message in quarantine.
 type QuarantineRow struct {
 	mailroom.Quarantine
-	Folder string // decoded
+	Folder    string // decoded
+	GivenUpBy string // name
 }

@@ -17,7 +17,7 @@ const mostTrails = 20
 // Trails says what became of the messages that q.Text means: the one with that
 // Message-ID, or those that a search finds, newest first. Only what lies or lay in
 // a mailbox of the user, or in their OTYS mailbox, is looked at, and of its places
-// only theirs. NotFound when the mailbox is not the user's.
+// only theirs. With q.ID it is that message and no other. NotFound when the mailbox is not the user's.
 func (s *Store) Trails(ctx context.Context, q mailroom.TrailQuery) (out []mailroom.Trail, err error) {
 	if q.Limit <= 0 || q.Limit > mostTrails {
 		q.Limit = mostTrails
@@ -26,6 +26,13 @@ func (s *Store) Trails(ctx context.Context, q mailroom.TrailQuery) (out []mailro
 	err = s.view(ctx, func(r runner) error {
 		t := trails{Store: s, runner: r, q: q}
 		if _, err := value[string](ctx, r, `SELECT id FROM mailboxes WHERE id = $1 AND user_id = $2 AND org_id = $3`, q.MailboxID, q.UserID, q.OrgID); err != nil {
+			return err
+		}
+		if q.ID != "" {
+			seqs, err := values[int64](ctx, r, `SELECT m.seq FROM messages m WHERE m.id = $3 AND `+mine, q.UserID, q.OrgID, q.ID)
+			if err == nil && len(seqs) > 0 {
+				out, err = t.tell(ctx, seqs)
+			}
 			return err
 		}
 		id := messageIDIn(q.Text)

@@ -68,6 +68,15 @@
     }
   });
 
+  // While Mailroom does not answer, a page that refreshes itself says that what it
+  // shows may be out of date.
+  const stale = (is) => {
+    const notice = document.querySelector("[data-stale]");
+    if (notice) notice.hidden = !is;
+  };
+  document.addEventListener("htmx:after:request", (event) => stale(event.detail.ctx.response.status >= 500));
+  document.addEventListener("htmx:error", (event) => { if (event.detail.ctx) stale(true); });
+
   // Elements that are of use only with script carry the hidden attribute and data-script.
   const ready = (root) => {
     for (const part of root.querySelectorAll("[data-script][hidden]")) part.hidden = false;
