@@ -69,13 +69,14 @@ var (
 	checks      = prometheus.NewDesc("mailroom_folder_checks_total", "Folders looked at by this node.", nil, nil)
 	panics      = prometheus.NewDesc("mailroom_session_panics_total", "Sessions that ended by a fault of ours.", nil, nil)
 	differences = prometheus.NewDesc("mailroom_ledger_differences_total", "Differences between a folder and the ledger that this node found.", nil, nil)
+	stalled     = prometheus.NewDesc("mailroom_sessions_stalled_total", "Sessions that did not move and were started again.", nil, nil)
 	failures    = prometheus.NewDesc("mailroom_sync_errors_total", "Ended sessions and parked folders, by kind of trouble.", []string{"kind"}, nil)
 	renewal     = prometheus.NewDesc("mailroom_lease_renewal_timestamp_seconds", "When leases were last renewed.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (f syncFigures) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{watched, backfilling, stored, quarantined, octets, checks, panics, differences, failures, renewal} {
+	for _, d := range []*prometheus.Desc{watched, backfilling, stored, quarantined, octets, checks, panics, stalled, differences, failures, renewal} {
 		ch <- d
 	}
 }
@@ -94,6 +95,7 @@ func (f syncFigures) Collect(ch chan<- prometheus.Metric) {
 	put(checks, prometheus.CounterValue, s.Checks)
 	put(panics, prometheus.CounterValue, s.Panics)
 	put(differences, prometheus.CounterValue, s.Differences)
+	put(stalled, prometheus.CounterValue, s.Stalled)
 	for kind, n := range s.Errors {
 		put(failures, prometheus.CounterValue, n, string(kind))
 	}

@@ -47,6 +47,10 @@ func (s *session) backfill(ctx context.Context, ledgers []*ledger) error {
 		}
 	}()
 	for ctx.Err() == nil {
+		if left := b.rest.left(time.Now()); left > 0 {
+			b.pause(ctx, b.s.now().Add(left))
+			continue
+		}
 		l, at := b.turn(ctx)
 		if l == nil && at.IsZero() {
 			return nil
@@ -87,6 +91,9 @@ type bulkLane struct {
 	runs     map[*ledger]*runLog
 	seat     *seat // of conn, and before it is there
 	conn     *line
+	opened   time.Time // when conn was signed in
+	falls    int       // of connections in a row that did not live long
+	rest     pause     // nobody signs in meanwhile
 	selected string
 	at       int // whose turn it is
 }
@@ -196,7 +203,7 @@ func (b *bulkLane) dial(ctx context.Context) error {
 	conn, err := b.s.k.openAt(ctx, b.s.work.Mailbox, b.seat)
 	switch {
 	case err == nil:
-		b.conn, b.selected = conn, ""
+		b.conn, b.selected, b.opened = conn, "", time.Now()
 		return nil
 	case ctx.Err() != nil:
 		return err
@@ -225,12 +232,25 @@ func (b *bulkLane) hangUp() {
 }
 
 // fault notes that the bulk connection ended while l was read. The control
-// connection goes on; the backlog waits a little.
+// connection goes on; the backlog waits: longer each time, until a connection has
+// lived a while, since a server that lets us in and drops us is not to be hammered.
 func (b *bulkLane) fault(l *ledger, err error) {
+	lived := time.Since(b.opened)
 	b.hangUp()
+	if sessionEnded(err) && lived >= unseen {
+		return
+	}
+	if lived >= b.s.k.Settled {
+		b.falls = 0
+	}
+	b.falls++
 	failures, _ := l.fault(nil, nil, b.s.now())
 	b.s.log.Info("bulk connection ended", "mapping", l.mapping.ID, "failures", failures, cause(err))
-	l.rest(b.s.now(), backoff(mailroom.Unavailable, failures, b.s.k.Jitter()))
+	d := backoff(mailroom.Unavailable, b.falls, b.s.k.Jitter())
+	if failures == 1 { // something came through
+		d = min(d, 30*time.Second)
+	}
+	b.rest = pause{time.Now(), d}
 }
 
 // readPart reads a little of the backlog on the control connection, for a

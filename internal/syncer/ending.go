@@ -22,7 +22,7 @@ func (s *session) ending(err error, now time.Time) ending {
 	if !s.opened.IsZero() {
 		lived = time.Since(s.opened)
 	}
-	failures := s.work.Failures
+	failures := s.failures
 	if lived >= s.k.Settled {
 		failures = 0
 	}
@@ -30,7 +30,7 @@ func (s *session) ending(err error, now time.Time) ending {
 	if s.passed {
 		standing = nil
 	}
-	if errors.Is(err, errStopping) || errors.Is(err, errStopped) {
+	if handedOver(err) {
 		return ending{retryAt: now, problem: standing, failures: failures, restless: lived < time.Second}
 	}
 	kind := mailroom.KindOf(err)
@@ -38,6 +38,9 @@ func (s *session) ending(err error, now time.Time) ending {
 		// A long-lived connection ends, as at the end of a token: taken up again unseen.
 		// One that stood still was long-lived too, and that is to be seen.
 		return ending{retryAt: now, failures: 0}
+	}
+	if sessionEnded(err) && lived >= unseen {
+		return ending{retryAt: now, problem: standing, failures: failures}
 	}
 	// This is the answer to what was asked for during the session, too; else it
 	// would be tried again at once, whatever the pause.
@@ -60,13 +63,17 @@ func (s *session) ending(err error, now time.Time) ending {
 		if e.retryAt.IsZero() {
 			e.retryAt = now.Add(backoff(mailroom.Unavailable, 10, s.k.Jitter()))
 		}
-		e.failures = s.work.Failures
+		e.failures = s.failures
 	} else {
 		e.retryAt = now.Add(backoff(kind, failures, s.k.Jitter()))
 	}
 	e.problem.Until = e.retryAt
 	return e
 }
+
+// unseen is how long a connection must have lived for the end of its token to
+// pass without a word; a server that says so at once is in trouble.
+const unseen = time.Minute
 
 // wanted is the newest asking that the session knows of.
 func (s *session) wanted() int64 {

@@ -140,6 +140,12 @@ func (s *fakeStore) ExpandSubfolders(_ context.Context, c mailroom.Claim) (added
 	return added, nil
 }
 
+func (s *fakeStore) Share(context.Context, string, time.Time, time.Duration) (int, error) {
+	return 1 << 20, nil
+}
+
+func (s *fakeStore) Leave(context.Context, string) error { return nil }
+
 func (w *world) followedFrom(name string) string {
 	return fmt.Sprint(cmp.Or(w.mapping(name).FollowedFrom, "none"))
 }

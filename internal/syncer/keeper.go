@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -17,6 +18,8 @@ import (
 type Keeper struct {
 	Config
 	counters counters
+	born     time.Time    // from which the clock is read that nobody sets
+	stopBy   atomic.Int64 // since born; 0 while the program runs
 
 	bulkSlots *semaphore.Weighted
 	bulkBytes *semaphore.Weighted
@@ -27,6 +30,8 @@ type Keeper struct {
 	rests map[string]time.Time // by mailbox id: not started again before
 	// opening counts those who sign in at a time, by provider.
 	opening map[string]*semaphore.Weighted
+	share   int // mailboxes that are this node's part
+	over    int // renewals in a row that found more than that held
 	all     sync.WaitGroup
 	ended   chan struct{} // a session has ended: there is room, and maybe work
 }
@@ -37,6 +42,8 @@ type holding struct {
 	session *session
 	cancel  context.CancelCauseFunc
 	done    chan struct{}
+	stalled bool // it was found not to move
+	handed  bool // it is on its way to another node
 }
 
 // New makes a Keeper, which does nothing until Run.
@@ -51,6 +58,8 @@ func New(c Config) *Keeper {
 		held:      map[string]*holding{},
 		rests:     map[string]time.Time{},
 		ended:     make(chan struct{}, 1),
+		born:      time.Now(),
+		share:     c.Sessions,
 	}
 }
 
@@ -116,10 +125,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer stop()
 	tick := time.NewTicker(k.ClaimEvery)
 	defer tick.Stop()
+	// By the clock that nobody sets, as all that only this process waits for.
 	var renewed time.Time
-	lastGood := k.Now()
+	lastGood := time.Now()
 	for ctx.Err() == nil {
-		if now := k.Now(); now.Sub(renewed) >= k.Renew {
+		if now := time.Now(); now.Sub(renewed) >= k.Renew {
 			renewed = now
 			switch err := k.renew(ctx); {
 			case err == nil:
@@ -129,6 +139,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 				k.dropAll(mailroom.ErrFenced)
 			}
 			k.watchdog()
+			k.shareOut(ctx)
 		}
 		k.listen(ctx)
 		k.claim(ctx)
@@ -139,9 +150,44 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	k.dropAll(errStopping)
-	k.all.Wait()
+	k.stop()
 	return nil
+}
+
+// stop lets every session finish what it has in hand, within Grace and a little,
+// and tells the other nodes.
+func (k *Keeper) stop() {
+	k.stopBy.Store(int64(time.Since(k.born) + k.Grace))
+	k.dropAll(errStopping)
+	ended := make(chan struct{})
+	go func() {
+		k.all.Wait()
+		close(ended)
+	}()
+	last := time.NewTimer(k.Grace + 2*lastWord)
+	defer last.Stop()
+	select {
+	case <-ended:
+	case <-last.C:
+		k.Log.Error("sessions do not end")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastWord)
+	defer cancel()
+	if err := k.Store.Leave(ctx, k.Node); err != nil {
+		k.Log.Warn("the other nodes are not told", cause(err))
+	}
+}
+
+// lastWord is how long a write may take by which a lease is given back at
+// shutdown; else it runs out.
+const lastWord = 2 * time.Second
+
+// graceLeft is what is left of Grace: all of it, unless the program is stopping.
+func (k *Keeper) graceLeft() time.Duration {
+	if by := k.stopBy.Load(); by != 0 {
+		return max(time.Duration(by)-time.Since(k.born), 0)
+	}
+	return k.Grace
 }
 
 // renew keeps the leases and drops what is lost.
@@ -185,17 +231,34 @@ const keyStalled = "sync.error.stalled"
 func (k *Keeper) watchdog() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now := k.Now()
 	for id, h := range k.held {
-		still := now.Sub(mailroom.FromMicros(h.session.moved.Load()))
+		still := time.Since(k.born) - time.Duration(h.session.moved.Load())
 		if still <= k.Stalled {
 			continue
 		}
 		k.Log.Error("session does not move", "mailbox", id, "still", still)
+		if !h.stalled {
+			h.stalled = true
+			k.counters.stalled.Add(1)
+		}
 		h.cancel(mailroom.E(mailroom.Unavailable, keyStalled))
 		if still > k.Stalled+k.Lease {
 			delete(k.held, id)
+			k.all.Go(func() { k.letGo(h.claim) })
 		}
+	}
+}
+
+// letGo gives back the lease of a session that does not end by itself, and says
+// why the mailbox stands still.
+func (k *Keeper) letGo(c mailroom.Claim) {
+	now := k.Now()
+	p := &mailroom.Problem{Kind: mailroom.Unavailable, Key: keyStalled, Since: now}
+	p.Until = now.Add(backoff(p.Kind, 1, k.Jitter()))
+	ctx, cancel := context.WithTimeout(context.Background(), k.Grace)
+	defer cancel()
+	if err := k.Store.Release(ctx, c, p.Until, p, 1); err != nil && !errors.Is(err, mailroom.ErrFenced) {
+		k.Log.Warn("lease not given back", "mailbox", c.MailboxID, cause(err))
 	}
 }
 
@@ -233,7 +296,7 @@ func (k *Keeper) claim(ctx context.Context) {
 	const atOnce = 64
 	for {
 		k.mu.Lock()
-		room := min(k.Sessions-len(k.held), atOnce)
+		room := min(k.Sessions-len(k.held), k.share-len(k.held), atOnce)
 		k.mu.Unlock()
 		if room <= 0 || ctx.Err() != nil {
 			return
@@ -274,7 +337,7 @@ func (k *Keeper) start(ctx context.Context, c mailroom.Claim) {
 			before.cancel(mailroom.ErrFenced)
 			<-before.done
 		}
-		if !sleep(sessionCtx, rest.Sub(k.Now())) {
+		if !sleep(sessionCtx, time.Until(rest)) {
 			k.release(h, context.Cause(sessionCtx))
 			return
 		}
@@ -322,7 +385,7 @@ func (k *Keeper) release(h *holding, err error) {
 	e := h.session.ending(err, now)
 	if e.restless {
 		k.mu.Lock()
-		k.rests[h.claim.MailboxID] = now.Add(time.Second)
+		k.rests[h.claim.MailboxID] = time.Now().Add(time.Second)
 		k.mu.Unlock()
 	}
 	if e.problem != nil {
@@ -332,7 +395,7 @@ func (k *Keeper) release(h *holding, err error) {
 			slog.Duration("pause", e.retryAt.Sub(now)), cause(err))
 		k.Log.Debug("reading ended", "mailbox", h.claim.MailboxID, "error", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), k.Grace)
+	ctx, cancel := context.WithTimeout(context.Background(), max(k.graceLeft(), lastWord))
 	defer cancel()
 	if e.answer > 0 {
 		if err := k.Store.Answered(ctx, h.claim, e.answer); err != nil {

@@ -66,6 +66,11 @@ type Claims interface {
 	// Release gives the lease back. problem replaces the mailbox's, and answers
 	// what had been asked before the claim; nil clears it.
 	Release(ctx context.Context, c mailroom.Claim, retryAt time.Time, problem *mailroom.Problem, failures int) error
+	// Share says that node is alive, and how many mailboxes are its part, over the
+	// nodes that said so within alive.
+	Share(ctx context.Context, node string, now time.Time, alive time.Duration) (share int, err error)
+	// Leave says that node is alive no more.
+	Leave(ctx context.Context, node string) error
 	// Watch signals changes of a topic; "work" is bumped by whatever makes a
 	// mailbox due, wanted or stopped.
 	Watch(topic string) (<-chan struct{}, func())

@@ -23,7 +23,7 @@ type session struct {
 	k     *Keeper
 	claim mailroom.Claim
 	log   *slog.Logger
-	moved atomic.Int64 // microseconds of the last sign of life
+	moved atomic.Int64 // last sign of life, since the keeper's birth
 
 	mu        sync.Mutex
 	signal    mailroom.Signal
@@ -39,6 +39,7 @@ type session struct {
 	ledgers    []*ledger
 	conn       *line
 	selected   string        // examined on conn, "" when not known
+	failures   int           // in a row when it was claimed; Answered clears only the store's
 	opened     time.Time     // when conn was signed in
 	answered   int64         // asking that has been answered
 	shared     bool          // one connection for both lanes
@@ -61,7 +62,7 @@ type session struct {
 func (s *session) now() time.Time { return s.k.Now() }
 
 // moving says that the session is alive.
-func (s *session) moving() { s.moved.Store(mailroom.Micros(s.now())) }
+func (s *session) moving() { s.moved.Store(int64(time.Since(s.k.born))) }
 
 // grace outlives ctx by a little, so that what is in hand can be filed; not
 // when the lease is lost, since then nothing would be taken.
@@ -72,7 +73,11 @@ func (s *session) grace(ctx context.Context) (context.Context, context.CancelFun
 			cancel()
 			return
 		}
-		t := time.AfterFunc(s.k.Grace, cancel)
+		left := s.k.Grace
+		if errors.Is(context.Cause(ctx), errStopping) {
+			left = s.k.graceLeft()
+		}
+		t := time.AfterFunc(left, cancel)
 		context.AfterFunc(g, func() { t.Stop() })
 	})
 	return g, func() { stop(); cancel() }
@@ -85,6 +90,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	if s.work, err = s.k.Store.LoadWork(ctx, s.claim); err != nil {
 		return storeErr(err)
 	}
+	s.failures = s.work.Failures
 	if p := s.work.Mailbox.Problem; p != nil && p.Kind == mailroom.Throttled && s.now().Before(p.Until) {
 		// Somebody asks, but the provider has said when (docs/providers.md 3.5).
 		return &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
@@ -287,12 +293,20 @@ func (s *session) answer(ctx, laneCtx context.Context, wanted int64) error {
 	slices.SortStableFunc(order, func(a, b *ledger) int {
 		return min(a.progress().Failures, 1) - min(b.progress().Failures, 1)
 	})
+	glanced := time.Now()
 	for _, l := range order {
 		if !s.manual && l.parked(s.now()) {
 			continue
 		}
 		if err := s.look(ctx, l); err != nil {
 			return err
+		}
+		// New mail in the inbox does not wait for a hundred other folders.
+		if l != s.ledgers[0] && time.Since(glanced) > 5*s.k.BusyPoll && !s.ledgers[0].parked(s.now()) {
+			if err := s.look(ctx, s.ledgers[0]); err != nil {
+				return err
+			}
+			glanced = time.Now()
 		}
 		s.kick(laneCtx) // the first folder's backlog need not wait for the last folder
 	}

@@ -19,14 +19,15 @@ type Stats struct {
 	Checks      int64 // folders looked at
 	Panics      int64
 	Differences int64                   // that comparisons found
+	Stalled     int64                   // sessions that did not move and were started again
 	Errors      map[mailroom.Kind]int64 // ends of sessions and parked folders
 	LastCheck   time.Time               // of any folder
 	LastRenewal time.Time               // of the leases; an old one means the database does not answer
 }
 
 type counters struct {
-	sessions, bulk, stored, quarantined, bytes, batches, checks, panics, differences atomic.Int64
-	lastCheck, lastRenewal                                                           atomic.Int64 // microseconds
+	sessions, bulk, stored, quarantined, bytes, batches, checks, panics, stalled, differences atomic.Int64
+	lastCheck, lastRenewal                                                                    atomic.Int64 // microseconds
 
 	mu     sync.Mutex
 	errors map[mailroom.Kind]int64
@@ -47,7 +48,7 @@ func (k *Keeper) Stats() Stats {
 	s := Stats{
 		Sessions: c.sessions.Load(), BulkLanes: c.bulk.Load(), Stored: c.stored.Load(),
 		Quarantined: c.quarantined.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(),
-		Checks: c.checks.Load(), Panics: c.panics.Load(), Differences: c.differences.Load(),
+		Checks: c.checks.Load(), Panics: c.panics.Load(), Stalled: c.stalled.Load(), Differences: c.differences.Load(),
 		LastCheck:   mailroom.FromMicros(c.lastCheck.Load()),
 		LastRenewal: mailroom.FromMicros(c.lastRenewal.Load()),
 		Errors:      map[mailroom.Kind]int64{},
