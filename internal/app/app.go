@@ -224,9 +224,15 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-ctx.Done()
 		endStreams()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		return srv.Shutdown(stop)
+		if err := srv.Shutdown(stop); err != nil {
+			// A page that is still being made then is not waited for: supervisors kill
+			// what does not stop, with what it has in hand.
+			a.log.Warn("requests are cut off", "err", err)
+			return srv.Close()
+		}
+		return nil
 	})
 	g.Go(func() error { return a.keeper.Run(ctx) })
 	g.Go(func() error { return a.keepHouse(ctx) })
