@@ -52,7 +52,7 @@ func (c *Conn) statusItems() imapwire.StatusItems {
 func entriesByName(entries []imapwire.ListEntry) map[string]imapwire.ListEntry {
 	m := make(map[string]imapwire.ListEntry, len(entries))
 	for _, e := range entries {
-		m[e.Name] = e
+		m[mailroom.FolderKey(e.Name)] = e
 	}
 	return m
 }
@@ -67,7 +67,7 @@ func (c *Conn) read(entries []imapwire.ListEntry) []mailroom.Folder {
 		}
 		seen[e.Name] = true
 		f := mailroom.Folder{
-			RawName: e.Name, Name: c.wire.DecodeName(e.Name), Delimiter: e.Delimiter,
+			RawName: mailroom.FolderKey(e.Name), Name: c.wire.DecodeName(e.Name), Delimiter: e.Delimiter,
 			Selectable: !e.HasAttr(`\Noselect`) && !e.HasAttr(`\NonExistent`),
 			Messages:   -1, Unseen: -1, Size: -1,
 		}
@@ -106,7 +106,7 @@ func (c *Conn) count(ctx context.Context, folders []mailroom.Folder) error {
 	calls := make([]*imapwire.Call[imapwire.Status], len(folders))
 	for i, f := range folders {
 		if f.Selectable && f.Role != mailroom.RoleNonMail && f.Messages < 0 && f.RawName != c.open {
-			calls[i] = c.wire.Status(f.RawName, items)
+			calls[i] = c.wire.Status(mailroom.FolderBytes(f.RawName), items)
 		}
 	}
 	for i, call := range calls {
@@ -136,7 +136,7 @@ func (c *Conn) Statuses(ctx context.Context, rawNames []string) (map[string]mail
 	items := c.statusItems() &^ imapwire.StatusSize
 	calls := make([]*imapwire.Call[imapwire.Status], len(rawNames))
 	for i, name := range rawNames {
-		calls[i] = c.wire.Status(name, items)
+		calls[i] = c.wire.Status(mailroom.FolderBytes(name), items)
 	}
 	out := make(map[string]mailroom.FolderStatus, len(rawNames))
 	for i, call := range calls {
@@ -170,7 +170,7 @@ func (c *Conn) Statuses(ctx context.Context, rawNames []string) (map[string]mail
 // is no longer there.
 func (c *Conn) Examine(ctx context.Context, rawName string) (mailroom.FolderStatus, error) {
 	c.open, c.news = "", false
-	box, err := c.wire.Examine(rawName, imapwire.ExamineOptions{CondStore: c.CanCondStore()}).Wait(ctx)
+	box, err := c.wire.Examine(mailroom.FolderBytes(rawName), imapwire.ExamineOptions{CondStore: c.CanCondStore()}).Wait(ctx)
 	if err != nil {
 		return mailroom.FolderStatus{}, c.folderError(err)
 	}

@@ -217,3 +217,44 @@ CLOSE`)
 		}
 	}
 }
+
+// A server that speaks Latin-1: the name is no text, and the folder is read all
+// the same, by its very octets.
+func TestAFolderWhoseNameIsNoTextIsOfferedAndOpened(t *testing.T) {
+	c, err := scripted(t, `
+S: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready
+C: {a} AUTHENTICATE XOAUTH2 {*}
+S: {a} OK [CAPABILITY IMAP4rev1 LITERAL+] done
+C: {n} NOOP
+S: {n} OK done
+C: {b} LIST "" "*"
+R: "* LIST () \"/\" \"R\xe9sum\xe9\"\r\n"
+S: {b} OK done
+C: {c} STATUS {*}
+B: 6
+C: {*}
+R: "* STATUS {6}\r\nR\xe9sum\xe9 (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 7)\r\n"
+S: {c} OK done
+C: {d} EXAMINE {*}
+B: 6
+C: {*}
+S: * 3 EXISTS
+S: * OK [UIDVALIDITY 7] ok
+S: {d} OK [READ-ONLY] done
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := c.Folders(t.Context())
+	if err != nil || len(folders) != 1 {
+		t.Fatalf("%+v, %v", folders, err)
+	}
+	f := folders[0]
+	if f.RawName != "%%R%E9sum%E9" || f.Name != "R\uFFFDsum\uFFFD" || f.Messages != 3 || !f.Mappable() {
+		t.Errorf("listed as %+v", f)
+	}
+	st, err := c.Examine(t.Context(), f.RawName)
+	if err != nil || st.Messages != 3 || st.UIDValidity != 7 {
+		t.Errorf("opened: %+v, %v", st, err)
+	}
+}

@@ -92,7 +92,7 @@ func (c *Conn) folderSize(ctx context.Context, rawName string) int64 {
 	if !c.wire.Has("STATUS=SIZE") {
 		return -1
 	}
-	st, err := c.wire.Status(rawName, imapwire.StatusSize).Wait(ctx)
+	st, err := c.wire.Status(mailroom.FolderBytes(rawName), imapwire.StatusSize).Wait(ctx)
 	if err != nil || st.Has&imapwire.StatusSize == 0 {
 		return -1
 	}

@@ -39,7 +39,7 @@ func (c *Conn) Resync(ctx context.Context, rawName string, uidValidity uint32, m
 			return nil
 		},
 	}
-	box, err := c.wire.Examine(rawName, imapwire.ExamineOptions{
+	box, err := c.wire.Examine(mailroom.FolderBytes(rawName), imapwire.ExamineOptions{
 		QResync: &imapwire.QResync{UIDValidity: uidValidity, ModSeq: modSeq}, Changes: h,
 		Closed: func() { changes, vanished = nil, mailroom.UIDSet{} },
 	}).Wait(ctx)

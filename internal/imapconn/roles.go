@@ -81,7 +81,7 @@ func giveRoles(folders []mailroom.Folder, entries map[string]imapwire.ListEntry)
 			continue
 		}
 		for parent := range nonMail {
-			if strings.HasPrefix(f.RawName, parent+f.Delimiter) {
+			if strings.HasPrefix(mailroom.FolderBytes(f.RawName), mailroom.FolderBytes(parent)+f.Delimiter) {
 				f.Role = mailroom.RoleNonMail
 			}
 		}

@@ -1,6 +1,12 @@
 package mailroom
 
-import "time"
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
 
 // FolderRole is what a folder is for: its RFC 6154 attribute without the
 // backslash in lower case, or "" for none.
@@ -20,7 +26,8 @@ const (
 )
 
 // Folder is an IMAP folder as last listed. RawName is the key: the bytes that
-// the server sent, modified UTF-7 or UTF-8, never re-encoded.
+// the server sent, modified UTF-7 or UTF-8, never re-encoded; see FolderKey for
+// those that are not text.
 type Folder struct {
 	MailboxID   string
 	RawName     string
@@ -37,6 +44,42 @@ type Folder struct {
 	ObjectID    string // RFC 8474 MAILBOXID, "" without
 	ListedAt    time.Time
 	GoneAt      time.Time // no longer listed since; zero while there
+}
+
+// bytesMark begins the keys of folders whose names are not text.
+const bytesMark = "%%"
+
+// FolderKey is a folder's name, as the server sent it, in a form that databases
+// and forms keep: the name itself, or where that is no UTF-8 (some servers list
+// Latin-1), holds a NUL or begins like such a key, its octets written out.
+// FolderBytes is the inverse.
+func FolderKey(raw string) string {
+	if utf8.ValidString(raw) && strings.IndexByte(raw, 0) < 0 && !strings.HasPrefix(raw, bytesMark) {
+		return raw
+	}
+	var b strings.Builder
+	b.WriteString(bytesMark)
+	for i := range len(raw) {
+		if c := raw[i]; c > ' ' && c < 0x7f && c != '%' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// FolderBytes is the name by which the server knows the folder of a key.
+func FolderBytes(key string) string {
+	text, marked := strings.CutPrefix(key, bytesMark)
+	if !marked {
+		return key
+	}
+	raw, err := url.PathUnescape(text)
+	if err != nil {
+		return key
+	}
+	return raw
 }
 
 // Mappable reports whether the folder may be chosen on the mapping page.

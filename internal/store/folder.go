@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"mailroom/internal/mailroom"
 )
@@ -20,11 +19,6 @@ func (s *Store) Folders(ctx context.Context, mailboxID string) ([]mailroom.Folde
 // server did not say (-1, 0 for UIDVALIDITY) leave the known ones standing.
 // No signal goes out: the page that asks for the list would ask for ever.
 func (s *Store) SaveFolders(ctx context.Context, mailboxID string, folders []mailroom.Folder, now time.Time) error {
-	// A name that is not text in any encoding cannot be a key here; such a folder
-	// is not offered, and keeps no other from being so.
-	folders = slices.DeleteFunc(slices.Clone(folders), func(f mailroom.Folder) bool {
-		return !utf8.ValidString(f.RawName) || slices.Contains([]byte(f.RawName), 0)
-	})
 	return s.tx(ctx, func(t *tx) error {
 		n, err := t.exec(ctx, `UPDATE mailboxes SET folders_listed_at = $1 WHERE id = $2`, mailroom.Micros(now), mailboxID)
 		if err != nil {

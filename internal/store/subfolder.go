@@ -85,11 +85,12 @@ func nearest(parents []mailroom.Mapping, f mailroom.Folder) (found mailroom.Mapp
 // below reports whether a folder lies below the one of that raw name. INBOX has
 // no case (RFC 3501 §5.1), and some servers write it otherwise before a delimiter.
 func below(f mailroom.Folder, rawName string) bool {
-	n := len(rawName)
-	if f.Delimiter == "" || len(f.RawName) <= n+len(f.Delimiter) || f.RawName[n:n+len(f.Delimiter)] != f.Delimiter {
+	name, above := mailroom.FolderBytes(f.RawName), mailroom.FolderBytes(rawName)
+	n := len(above)
+	if f.Delimiter == "" || len(name) <= n+len(f.Delimiter) || name[n:n+len(f.Delimiter)] != f.Delimiter {
 		return false
 	}
-	return f.RawName[:n] == rawName || strings.EqualFold(rawName, "INBOX") && strings.EqualFold(f.RawName[:n], rawName)
+	return name[:n] == above || strings.EqualFold(above, "INBOX") && strings.EqualFold(name[:n], above)
 }
 
 // brought reports whether a folder comes along with the one above it. Where all

@@ -16,7 +16,7 @@ func testSaveFolders(t *testing.T, w World) {
 	inbox := mailroom.Folder{RawName: "INBOX", Name: "INBOX", Path: []string{"INBOX"}, Delimiter: "/", Role: mailroom.RoleInbox, Selectable: true,
 		Messages: 12, Unseen: 3, Size: 4096, UIDValidity: UIDValidity, UIDNext: 99, ObjectID: "F1"}
 	work := mailroom.Folder{RawName: "Werk/R&AOk-s", Name: "Werk/Rés", Path: []string{"Werk", "Rés"}, Delimiter: "/", Selectable: true, Messages: -1, Unseen: -1, Size: -1}
-	odd := mailroom.Folder{RawName: "od\xffd", Name: "od?d", Selectable: true}
+	odd := mailroom.Folder{RawName: mailroom.FolderKey("od\xffd"), Name: "od\xffd", Selectable: true}
 	must(t, s.SaveFolders(ctx, w.Mailbox.ID, []mailroom.Folder{inbox, work, work, odd}, now))
 	list := func() map[string]mailroom.Folder {
 		t.Helper()
@@ -29,7 +29,10 @@ func testSaveFolders(t *testing.T, w World) {
 	v := list()
 	want := inbox
 	want.MailboxID, want.ListedAt = w.Mailbox.ID, now
-	if len(v) != 2 || fmt.Sprintf("%+v", v["INBOX"]) != fmt.Sprintf("%+v", want) {
+	if f := v[odd.RawName]; !f.Mappable() || mailroom.FolderBytes(f.RawName) != "od\xffd" {
+		t.Errorf("a folder whose name is no text: %+v", f)
+	}
+	if len(v) != 3 || fmt.Sprintf("%+v", v["INBOX"]) != fmt.Sprintf("%+v", want) {
 		t.Fatalf("came back as\n%+v, want\n%+v", v, want)
 	}
 	if !slices.Equal(v["Werk/R&AOk-s"].Path, work.Path) || v["Werk/R&AOk-s"].Messages != -1 {
