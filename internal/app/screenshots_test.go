@@ -69,6 +69,12 @@ func TestScreenshots(t *testing.T) {
 	v.page("mail-search", "/mail?q=gesprek")
 	v.page("mail-search-none", "/mail?q=zeppelinbouwer")
 	v.page("message", v.link("/mail?folder=all", "#mails a[href^='/mail/msg']"))
+	v.trail("trail", "/mail/trail", "gesprek")
+	v.trail("trail-none", "/mail/trail", "<never-sent@nowhere.example>")
+	v.ask("/mail/trail", "<never-sent@nowhere.example>")
+	v.press("Look in the mailbox itself")
+	v.see("In the mailbox itself")
+	v.here("trail-looked")
 	v.page("choices", "/mail/choices")
 	v.page("quarantine", "/mail/quarantine")
 	v.page("people", "/people")
@@ -92,6 +98,8 @@ func TestScreenshots(t *testing.T) {
 	v.signIn(account{marieke.Email, w.Users[2].Password})
 	v.page("syncstate", "/admin/sync")
 	v.page("syncstate-trouble", "/admin/sync?trouble=1")
+	v.page("runs", v.link("/admin/sync", "main a[href^='/admin/sync/runs/']"))
+	v.trail("trail-blind", v.link("/admin/sync", "main a[href^='/admin/sync/trail/']"), "<never-sent@nowhere.example>")
 	v.page("users", "/admin/users")
 	v.page("users-new", "/admin/users/new")
 	v.page("organization", "/admin/organization")
@@ -171,6 +179,23 @@ func (v visit) page(name, path string) {
 	v.t.Helper()
 	v.open(path)
 	v.here(name)
+}
+
+// trail asks why a mail is, or is not, in OTYS.
+func (v visit) trail(name, path, text string) {
+	v.t.Helper()
+	v.ask(path, text)
+	v.here(name)
+}
+
+// ask is trail without the look. An answer is gone once the language changes:
+// nothing that was pasted stands in an address.
+func (v visit) ask(path, text string) {
+	v.t.Helper()
+	v.open(path)
+	v.fill("main form[role=search] input[name=text]", text)
+	v.click("main form[role=search] button")
+	v.until("an answer", `document.querySelector("#answer") !== null`)
 }
 
 func (v visit) here(name string) {

@@ -197,6 +197,7 @@ func TestNoMethodButCreateCanChangeAMailbox(t *testing.T) {
 			_, err := c.Find(ctx, mailroom.FindTerms{MessageID: "m3@example.org", Subject: "mail"})
 			return err
 		},
+		"Preview": func() error { _, err := c.Preview(ctx, "INBOX", time.Time{}); return err },
 		"Idle": func() error {
 			ended, end := context.WithCancel(ctx)
 			end()

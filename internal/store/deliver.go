@@ -113,8 +113,10 @@ func (d *delivery) run(ctx context.Context, c mailroom.Claim) (err error) {
 	}
 	b := &d.batch
 	// The mapping as it is now: a person may have aimed it elsewhere, or taken it
-	// away, since the run began.
-	folders, err := values[string](ctx, d, `SELECT otys_folder_id FROM mappings WHERE id = $1 AND mailbox_id = $2`, b.Mapping.ID, c.MailboxID)
+	// away, since the run began; or it has followed its folder to another name, and
+	// what is filed under the old one would be lost.
+	folders, err := values[string](ctx, d, `SELECT otys_folder_id FROM mappings WHERE id = $1 AND mailbox_id = $2 AND raw_name = $3`,
+		b.Mapping.ID, c.MailboxID, b.Mapping.RawName)
 	if err != nil {
 		return err
 	}

@@ -170,6 +170,7 @@ func (w *writer) stmt(text string) (st *sql.Stmt, once bool, err error) {
 
 func (w *writer) close() error {
 	w.turn <- struct{}{}
+	defer func() { <-w.turn }() // a second close, and a late writer, find a closed database
 	w.drop()
 	return w.db.Close()
 }

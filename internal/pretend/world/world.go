@@ -265,7 +265,7 @@ func (w *World) ProviderTLS() mailroom.Provider {
 
 func (w *World) provider(at mailroom.Endpoint) mailroom.Provider {
 	return mailroom.Provider{
-		ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook,
+		ID: "microsoft", Name: "Outlook", Company: "Microsoft", Kind: mailroom.Outlook,
 		Issuer: w.Issuer.Issuer(), AuthURL: w.Issuer.AuthURL(), TokenURL: w.Issuer.TokenURL(), JWKSURL: w.Issuer.JWKSURL(),
 		ClientID: w.Issuer.ClientID, ClientSecret: w.Issuer.ClientSecret, TokenAuth: "post",
 		Scopes:        []string{IMAPScope, "offline_access", "openid", "email", "profile"},
