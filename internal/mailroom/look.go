@@ -49,14 +49,11 @@ type FolderFind struct {
 // CleanMessageID is the id in the value of a Message-ID field, without angle
 // brackets; of several ids the first counts, and "" is none.
 func CleanMessageID(s string) string {
-	if i := strings.IndexByte(s, '<'); i >= 0 {
-		if j := strings.IndexByte(s[i:], '>'); j > 0 {
-			return strings.TrimSpace(s[i+1 : i+j])
-		}
+	var id string
+	if i := strings.IndexByte(s, '<'); i >= 0 && strings.IndexByte(s[i:], '>') > 0 {
+		id = strings.TrimSpace(s[i+1 : i+strings.IndexByte(s[i:], '>')])
+	} else if words := strings.Fields(strings.Trim(strings.TrimSpace(s), "<>")); len(words) > 0 {
+		id = words[0]
 	}
-	id, _, _ := strings.Cut(strings.TrimSpace(strings.Trim(strings.TrimSpace(s), "<>")), " ")
-	if len(id) > 998 { // RFC 5322 §2.1.1: no line is longer
-		id = id[:998]
-	}
-	return id
+	return id[:min(len(id), 998)] // RFC 5322 §2.1.1: no line is longer
 }
