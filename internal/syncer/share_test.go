@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,10 +119,9 @@ func TestHungSessionIsNamedAndStartedAgain(t *testing.T) {
 		addMails(w, []string{"INBOX", "10"})
 		commands["map"](w, []string{"INBOX", "Inbox"})
 		hung := make(chan struct{})
-		first := true
+		var calls atomic.Int64
 		w.open = func(ctx context.Context, m mailroom.Mailbox) (Conn, error) {
-			if first {
-				first = false
+			if calls.Add(1) == 1 {
 				<-hung
 				return nil, errNet
 			}
