@@ -20,7 +20,7 @@ type ending struct {
 func (s *session) ending(err error, now time.Time) ending {
 	lived := time.Duration(0)
 	if !s.opened.IsZero() {
-		lived = time.Since(s.opened)
+		lived = now.Sub(s.opened) // of time.Now both, which setting the clock does not change
 	}
 	failures := s.failures
 	if lived >= s.k.Settled {

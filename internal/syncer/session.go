@@ -104,7 +104,7 @@ func (s *session) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { s.conn.Close() }()
-	s.opened = time.Now()
+	s.opened = s.now()
 	for {
 		version := s.work.Mailbox.MappingsVersion
 		err = s.stretch(ctx)
