@@ -68,6 +68,7 @@ func main() {
 		os.Exit(misused)
 	}
 	c.ReadSecrets(os.Getenv)
+	surviveFileLimit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks for an orderly end, the second one ends.
 	context.AfterFunc(ctx, stop)

@@ -36,6 +36,9 @@ func (s *Store) fault(err error) error {
 		return mailroom.E(mailroom.NotFound, "error.not_found")
 	}
 	if s.pg {
+		if pgCode(err) == "25006" {
+			s.distrusted.Add(1)
+		}
 		return faultPostgres(err)
 	}
 	return faultSQLite(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"strings"
 	"time"
 
@@ -24,7 +25,16 @@ func (s *Store) openPostgres(conns int) error {
 		return err
 	}
 	cfg.RuntimeParams["application_name"] = "mailroom"
-	s.db = stdlib.OpenDB(*cfg)
+	const generation = "mailroom.generation"
+	s.db = stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(_ context.Context, c *pgx.Conn) error {
+		c.PgConn().CustomData()[generation] = s.distrusted.Load()
+		return nil
+	}), stdlib.OptionResetSession(func(_ context.Context, c *pgx.Conn) error {
+		if made, ok := c.PgConn().CustomData()[generation].(int64); ok && made < s.distrusted.Load() {
+			return driver.ErrBadConn // the pool makes another
+		}
+		return nil
+	}))
 	s.db.SetMaxOpenConns(conns)
 	s.db.SetMaxIdleConns(conns)
 	s.db.SetConnMaxIdleTime(5 * time.Minute)

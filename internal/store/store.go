@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,16 +38,19 @@ type Options struct {
 
 // Store is an open database. Its methods may be called concurrently.
 type Store struct {
-	db      *sql.DB // PostgreSQL: the pool; SQLite: the readers
-	writer  *writer // SQLite's one writing connection, nil on PostgreSQL
-	pg      bool
-	dsn     string
-	log     *slog.Logger
-	now     func() time.Time
-	node    string // tells our own notifications from those of other nodes
-	hub     *hub
-	texts   preparedTexts
-	inserts sync.Map // insertKey → text
+	db     *sql.DB // PostgreSQL: the pool; SQLite: the readers
+	writer *writer // SQLite's one writing connection, nil on PostgreSQL
+	pg     bool
+	dsn    string
+	log    *slog.Logger
+	now    func() time.Time
+	// distrusted counts how often the connections made so far led to a server that
+	// takes no writes: those are not used again, since after a failover another does.
+	distrusted atomic.Int64
+	node       string // tells our own notifications from those of other nodes
+	hub        *hub
+	texts      preparedTexts
+	inserts    sync.Map // insertKey → text
 	// trace is told of every statement; tests ask the engine how it runs them.
 	trace func(text string, args []any)
 
