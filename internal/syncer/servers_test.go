@@ -23,12 +23,15 @@ type story struct {
 	tell    func(s *stage)
 }
 
+func allStories() []story {
+	return slices.Concat(exchangeStories(), mailStories(), folderStories(), followStories())
+}
+
 // TestWhatServersDo tells every story through the whole engine: the pretend
 // server, the wire, the connection, the syncer and a database. Whatever the
 // story, nothing in the mailbox is changed, and the server's rules are kept.
 func TestWhatServersDo(t *testing.T) {
-	stories := slices.Concat(exchangeStories(), mailStories(), folderStories())
-	for _, st := range stories {
+	for _, st := range allStories() {
 		t.Run(st.name, func(t *testing.T) {
 			t.Parallel()
 			dialect := imapd.Exchange()
@@ -53,7 +56,7 @@ func TestStoriesAreListed(t *testing.T) {
 	for _, m := range regexp.MustCompile("`TestWhatServersDo/([a-z0-9_]+)`").FindAllStringSubmatch(string(text), -1) {
 		listed[m[1]] = true
 	}
-	for _, st := range slices.Concat(exchangeStories(), mailStories(), folderStories()) {
+	for _, st := range allStories() {
 		if !listed[st.name] {
 			t.Errorf("%s is told and not listed", st.name)
 		}
@@ -203,6 +206,22 @@ func exchangeStories() []story {
 			s.quiet()
 			if n := s.count(`runs WHERE problem LIKE '%needs_%'`); n != 0 {
 				s.t.Error("somebody was told to grant again")
+			}
+		}},
+		{"a_clock_that_is_set_stops_nothing", nil, func(s *stage) {
+			s.tuning.Lease, s.tuning.Renew = 15*time.Second, 200*time.Millisecond
+			s.fill("INBOX", 0, 20)
+			s.run()
+			s.stored(s.world.Inbox, 20)
+			for n, by := range []time.Duration{26 * time.Hour, -50 * time.Hour, 24 * time.Hour} {
+				s.later(by)
+				s.fill("INBOX", 100+n, 1)
+				s.stored(s.world.Inbox, 21+n)
+				s.server.DropConnections("") // nor when it has to begin anew
+				s.fill("INBOX", 200+n, 1)
+				s.until("it goes on", func() bool { return s.count("placements") >= 22+2*n })
+				s.must(s.account.Expunge("INBOX", s.last("INBOX")))
+				s.until("and counts right", func() bool { return s.holds(s.world.Inbox, 21+n, 0) })
 			}
 		}},
 		{"a_server_that_stands_still_is_told_and_left", nil, func(s *stage) {
@@ -464,6 +483,16 @@ func (s *stage) validity(folder string) uint32 {
 	return 0
 }
 
+// last is the newest UID of a folder.
+func (s *stage) last(folder string) (uid uint32) {
+	for _, f := range s.account.Folders() {
+		if f.Name == folder && len(f.UIDs) > 0 {
+			uid = f.UIDs[len(f.UIDs)-1]
+		}
+	}
+	return uid
+}
+
 // followed: what is read or flagged at another mail program is so here.
 func followed(s *stage) {
 	uids := s.fill("INBOX", 0, 20)
@@ -696,7 +725,6 @@ func oddNames(s *stage) {
 func (s *stage) listed(want map[string]mailroom.FolderRole) {
 	s.t.Helper()
 	s.until(fmt.Sprintf("folders are %v", want), func() bool {
-		s.later(30 * time.Minute) // the list is asked for now and then
 		fs, err := s.world.Store.Folders(s.t.Context(), s.world.Mailbox.ID)
 		s.must(err)
 		found := 0

@@ -47,7 +47,7 @@ func newStage(t *testing.T, dialect imapd.Dialect) *stage {
 	s := &stage{t: t, blobs: &keptBlobs{raws: map[string][]byte{}}}
 	s.tuning = syncer.Tuning{
 		Poll: 250 * time.Millisecond, BusyPoll: 100 * time.Millisecond, CompareAgain: 200 * time.Millisecond,
-		ClaimEvery: 50 * time.Millisecond, FlagsEvery: 200 * time.Millisecond,
+		RelistEvery: 300 * time.Millisecond, ClaimEvery: 50 * time.Millisecond, FlagsEvery: 200 * time.Millisecond,
 		Lease: 10_000 * time.Hour, Stalled: 10_000 * time.Hour, // the clock is put forward by more than these
 	}
 	s.world = storetest.Seed(t, storetest.OpenAt(t, filepath.Join(t.TempDir(), "mailroom.db"), s.now))

@@ -1,0 +1,57 @@
+package syncer_test
+
+import (
+	"mailroom/internal/mailroom"
+)
+
+// changed says that somebody has saved the mappings.
+func (s *stage) changed() {
+	s.t.Helper()
+	s.world.Exec(s.t, "UPDATE mailboxes SET mappings_version = mappings_version + 1, wanted = wanted + 1")
+}
+
+func (s *stage) delivered(m mailroom.Mapping) int {
+	return s.count("deliveries WHERE otys_folder_id = $1", m.OTYSFolderID)
+}
+
+// followStories are of mail that goes and of folders that come, go and change names.
+func followStories() []story {
+	return []story{
+		{"removed_there_is_removed_here_where_the_mapping_says_so", nil, func(s *stage) {
+			s.world.Exec(s.t, "UPDATE mappings SET removal = 'remove' WHERE id = $1", s.world.Inbox.ID)
+			inbox := s.fill("INBOX", 0, 20)
+			sent := s.fill("Sent Items", 100, 20)
+			again, _ := s.account.Stored("INBOX", inbox[3])
+			s.run()
+			s.stored(s.world.Inbox, 20)
+			s.stored(s.world.Sent, 20)
+			s.must(s.account.Expunge("INBOX", inbox[3], inbox[4]))
+			s.must(s.account.Expunge("Sent Items", sent[3], sent[4]))
+			s.until("it is taken over", func() bool { return s.delivered(s.world.Inbox) == 18 })
+			s.stored(s.world.Sent, 18)
+			if n := s.delivered(s.world.Sent); n != 20 {
+				s.t.Errorf("%d of 20 mails are kept where the mapping says keep", n)
+			}
+			// The same mail, put back by another program, is not imported again.
+			s.account.Deliver("INBOX", again)
+			s.stored(s.world.Inbox, 19)
+			if n := s.delivered(s.world.Inbox); n != 18 {
+				s.t.Errorf("%d mails: one that was removed came back", n)
+			}
+		}},
+		{"a_mail_that_moves_between_mapped_folders_moves_here", nil, func(s *stage) {
+			s.world.Exec(s.t, "UPDATE mappings SET removal = 'remove'")
+			inbox := s.fill("INBOX", 0, 20)
+			s.run()
+			s.stored(s.world.Inbox, 20)
+			_, err := s.account.Move("INBOX", "Sent Items", inbox[3], inbox[4])
+			s.must(err)
+			s.until("it has moved", func() bool { return s.delivered(s.world.Inbox) == 18 && s.delivered(s.world.Sent) == 2 })
+			s.stored(s.world.Sent, 2)
+			s.until("nothing is on its way", func() bool { return s.count("leaving") == 0 })
+			if n := s.count("messages"); n != 20 {
+				s.t.Errorf("%d messages of 20", n)
+			}
+		}},
+	}
+}
