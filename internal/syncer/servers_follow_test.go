@@ -2,6 +2,7 @@ package syncer_test
 
 import (
 	"mailroom/internal/mailroom"
+	"mailroom/internal/pretend/imapd"
 )
 
 // changed says that somebody has saved the mappings.
@@ -53,5 +54,50 @@ func followStories() []story {
 				s.t.Errorf("%d messages of 20", n)
 			}
 		}},
+		{"a_new_subfolder_is_picked_up", nil, func(s *stage) {
+			s.account.AddFolder("Clients", imapd.FolderOptions{})
+			clients := s.world.Map(s.t, "Clients", "Clients", mailroom.RoleNone)
+			s.world.Exec(s.t, "UPDATE mappings SET subfolders = TRUE WHERE id = $1", clients.ID)
+			s.fill("Clients", 0, 3)
+			s.run()
+			s.stored(clients, 3)
+			s.account.AddFolder("Clients/New", imapd.FolderOptions{})
+			s.fill("Clients/New", 100, 4)
+			s.account.AddFolder("Clientele", imapd.FolderOptions{}) // not below it
+			s.fill("Clientele", 200, 2)
+			s.until("the subfolder is read", func() bool {
+				return s.count(`progress WHERE stored = 4 AND backlog = '' AND mapping_id IN (SELECT id FROM mappings WHERE parent_id = $1 AND raw_name = 'Clients/New')`, clients.ID) == 1
+			})
+			if n := s.delivered(clients); n != 7 {
+				s.t.Errorf("%d mails in the OTYS folder", n)
+			}
+			s.neverOpened("Clientele")
+		}},
+		{"a_renamed_folder_is_followed", nil, renamed},
+		{"a_renamed_folder_is_followed_by_its_id", func() imapd.Dialect {
+			d := imapd.Gmail()
+			d.CapsAfter += " OBJECTID"
+			d.ObjectID = true
+			return d
+		}, renamed},
+	}
+}
+
+// renamed: the mapping goes where its folder has gone, nothing is read twice, and
+// the page can tell whence.
+func renamed(s *stage) {
+	s.account.AddFolder("Clients", imapd.FolderOptions{})
+	clients := s.world.Map(s.t, "Clients", "Clients", mailroom.RoleNone)
+	s.fill("Clients", 0, 15)
+	s.run()
+	s.stored(clients, 15)
+	s.must(s.account.RenameFolder("Clients", "Customers"))
+	s.until("the mapping has gone along", func() bool {
+		return s.count("mappings WHERE id = $1 AND raw_name = 'Customers' AND followed_from = 'Clients'", clients.ID) == 1
+	})
+	s.fill("Customers", 100, 1)
+	s.stored(clients, 16)
+	if m, p := s.count("messages"), s.count("placements WHERE mapping_id = $1", clients.ID); m != 16 || p != 16 {
+		s.t.Errorf("%d messages, %d placements of 16 mails", m, p)
 	}
 }
