@@ -56,7 +56,7 @@ func TestNoRoomToWrite(t *testing.T) {
 	if code, _ := p.terminate(); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
-	e := evidence{t: t, s: s, db: db, d: d, server: map[string]peers.FolderState{}}
+	e := evidence{t: t, s: s, db: db, addr: d.Addr, server: map[string]peers.FolderState{}}
 	for _, name := range mapped {
 		e.server[name] = d.Folder(owner, name)
 	}
