@@ -63,7 +63,7 @@ type spoilt struct {
 }
 
 func faulty(t *testing.T, s site, to spoilt, faults int, seed int64) {
-	o := &other{t: t, d: to.server, r: rand.New(rand.NewPCG(uint64(seed), 2))}
+	o := &other{t: t, d: to.server, r: rand.New(rand.NewPCG(uint64(seed), 2)), folders: mapped}
 	first := min(10*faults, 3000)
 	o.deliver("INBOX", first/2)
 	o.deliver("Sent", first/4)
@@ -108,7 +108,7 @@ func faulty(t *testing.T, s site, to spoilt, faults int, seed int64) {
 	t.Logf("%d faults within %v: %s; %d mails delivered in all", struck, time.Since(began).Round(time.Second), proxy, o.n)
 	must(t, st.RequestSync(t.Context(), org, mailbox, mailroom.AuditEvent{OrgID: org, Action: "mailbox.sync", Subject: mailbox}))
 	healed := time.Now()
-	server := accounted(t, db, o.d)
+	server := accounted(t, db, o)
 	t.Logf("accounted for within %v", time.Since(healed).Round(time.Second))
 	if n := proxy.Open(); n > 2 {
 		t.Errorf("%d connections are open, two are allowed", n)

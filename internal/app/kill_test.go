@@ -17,25 +17,28 @@ import (
 	"testing"
 	"time"
 
+	"mailroom/internal/app"
 	"mailroom/internal/blob"
 	"mailroom/internal/imapwire"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/peers"
+	"mailroom/internal/portal"
 	"mailroom/internal/store"
 )
 
 // TestKilledAtAnyInstant kills the program with -9, again and again, while it
-// syncs and another client delivers, moves, marks and expunges. In the end
-// nothing is lost and nothing is there twice. TORTURE is another number of
+// syncs and another client delivers, moves, marks and expunges, makes folders
+// below a mapped one, and a mapping is taken back. In the end nothing is lost and
+// nothing is there twice, and what was removed or taken back is so here. TORTURE is another number of
 // kills, TORTURE_SEED repeats a run's instants as far as the machine does.
 func TestKilledAtAnyInstant(t *testing.T) {
 	seed := setting(t, "TORTURE_SEED", time.Now().UnixNano())
 	t.Logf("TORTURE_SEED=%d", seed)
 	t.Run("SQLite", func(t *testing.T) {
-		torture(t, newSite(t), setting(t, "TORTURE", 12), seed)
+		torture(t, newSite(t), setting(t, "TORTURE", 8), seed)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		torture(t, newSite(t, "MAILROOM_DATABASE="+peers.Postgres(t)), setting(t, "TORTURE", 6), seed)
+		torture(t, newSite(t, "MAILROOM_DATABASE="+peers.Postgres(t)), setting(t, "TORTURE", 4), seed)
 	})
 }
 
@@ -56,16 +59,22 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	// The node has a name, so that on PostgreSQL it knows itself again.
 	s.env = append(s.env, "MAILROOM_ALLOW_PRIVATE_HOSTS=true", "MAILROOM_POLL=5s", "MAILROOM_NODE=tortured")
 	d := dovecot(t)
-	o := &other{t: t, d: d, r: rand.New(rand.NewPCG(uint64(seed), 1))}
-	first := int(min(300*kills, 5000))
+	o := &other{t: t, d: d, r: rand.New(rand.NewPCG(uint64(seed), 1)), folders: append(slices.Clone(mapped), "Clients"), below: "Clients/"}
+	o.deliver("INBOX", 20)
+	o.deliver("Archive", 20)
+	o.deliver("Clients", 20)
+	o.deliver("Sent", 20)
+	o.deliver("Old", int(min(50*kills, 1000)))
+	s.settle(t, d)
+	undone := s.takenBack(t, o)
+	first := int(min(150*kills, 5000))
 	o.deliver("INBOX", first/2)
 	o.deliver("Sent", first/4)
 	o.deliver("Archive", first/4)
-	s.settle(t, d)
 
 	// A busy machine may be so slow to begin reading that no kill hits: go on, with
 	// more patience each time, until one has.
-	hits, done := 0, int64(0)
+	hits, done, began := 0, int64(0), time.Now()
 	for ; done < kills || hits == 0 && done < 5*kills; done++ {
 		before := epoch(t, s)
 		p := s.launch(t)
@@ -75,7 +84,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 				t.Fatal("nobody reads the mailbox")
 			}
 		}
-		patience := 1200*time.Millisecond + time.Duration(max(done-kills, 0))*300*time.Millisecond
+		patience := 900*time.Millisecond + time.Duration(max(done-kills, 0))*300*time.Millisecond
 		instant := time.After(time.Duration(o.r.Int64N(int64(patience))))
 		for alive := true; alive; {
 			select {
@@ -91,9 +100,15 @@ func torture(t *testing.T, s site, kills, seed int64) {
 		}
 	}
 
+	t.Logf("%d kills in %s", done, time.Since(began).Round(time.Second))
 	p := s.serve(t)
 	db := s.database(t)
-	server := accounted(t, db, o.d)
+	server := accounted(t, db, o)
+	for _, what := range []string{"leaving", "undos WHERE finished_at = 0", "findings WHERE repaired_at = 0"} {
+		if !holds(time.Minute, func() bool { return number(t, db, `SELECT COUNT(*) FROM `+what) == 0 }) {
+			t.Errorf("%d rows never came to their end: %s", number(t, db, `SELECT COUNT(*) FROM `+what), what)
+		}
+	}
 	if code, _ := p.terminate(); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
@@ -104,6 +119,7 @@ func torture(t *testing.T, s site, kills, seed int64) {
 	e := evidence{t: t, s: s, db: db, addr: d.Addr, server: server}
 	e.books()
 	e.deliveries()
+	e.removals(undone)
 	e.bytes()
 	if cmds := d.ChangingCommands(); len(cmds) > 0 {
 		t.Errorf("commands that change the mailbox: %v", cmds)
@@ -112,11 +128,11 @@ func torture(t *testing.T, s site, kills, seed int64) {
 
 // accounted waits until the ledger of each folder holds what the server does,
 // which nobody disturbs any more.
-func accounted(t *testing.T, db *sql.DB, d mailServer) map[string]peers.FolderState {
+func accounted(t *testing.T, db *sql.DB, o *other) map[string]peers.FolderState {
 	t.Helper()
 	server := map[string]peers.FolderState{}
-	for _, name := range mapped {
-		server[name] = d.Folder(owner, name)
+	for _, name := range o.folders {
+		server[name] = o.d.Folder(owner, name)
 	}
 	calm := mailroom.Micros(time.Now())
 	for name, f := range server {
@@ -129,6 +145,63 @@ func accounted(t *testing.T, db *sql.DB, d mailServer) map[string]peers.FolderSt
 		}
 	}
 	return server
+}
+
+// takenBack maps two more folders, one with its subfolders and one that is taken
+// back once it has been read, and lets removals be followed in a third. It
+// returns the mapping that is being taken back.
+func (s site) takenBack(t *testing.T, o *other) mailroom.Mapping {
+	t.Helper()
+	a, err := app.New(t.Context(), configured(s))
+	must(t, err)
+	ctx := t.Context()
+	u, err := a.Portal.SignIn(ctx, owner, longEnough)
+	must(t, err)
+	page, err := a.Portal.MappingPage(ctx, u)
+	must(t, err)
+	form := portal.MappingsForm{Version: page.Version}
+	for _, r := range page.Rows {
+		f := portal.MappingForm{ID: r.Mapping.ID, RawName: r.Mapping.RawName, OTYSFolder: r.Mapping.OTYSFolderID}
+		if f.RawName == "Archive" {
+			f.Removal = mailroom.RemovalRemove
+		}
+		form.Rows = append(form.Rows, f)
+	}
+	for _, name := range []string{"Clients", "Old"} {
+		to, err := a.Portal.AddOTYSFolder(ctx, u, name)
+		must(t, err)
+		form.Rows = append(form.Rows, portal.MappingForm{RawName: name, OTYSFolder: to.ID, Subfolders: name == "Clients"})
+	}
+	must(t, a.Portal.SaveMappings(ctx, u, form))
+	must(t, a.Close())
+
+	old := o.d.Folder(owner, "Old").UIDs()
+	o.d.Copy(owner, "Old", "INBOX", old[:len(old)/2]...)
+	p := s.serve(t)
+	db := s.database(t)
+	if !holds(3*time.Minute, func() bool {
+		return number(t, db, `SELECT COUNT(*) FROM progress p JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = 'Old' AND p.stored = $1`, len(old)) == 1
+	}) {
+		t.Fatalf("Old is not read: %s", told(t, db, "Old"))
+	}
+	if code, _ := p.terminate(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	db.Close() // the program is to be alone with its database when it dies
+
+	a, err = app.New(ctx, configured(s))
+	must(t, err)
+	defer a.Close()
+	page, err = a.Portal.MappingPage(ctx, u)
+	must(t, err)
+	for _, r := range page.Rows {
+		if r.Mapping.RawName == "Old" {
+			must(t, a.Portal.TakeBack(ctx, u, r.Mapping.ID))
+			return r.Mapping
+		}
+	}
+	t.Fatal("Old is not mapped")
+	return mailroom.Mapping{}
 }
 
 // epoch is the newest claim of the mailbox, 0 when nobody holds it. It leaves
@@ -188,6 +261,9 @@ type other struct {
 	d mailServer
 	r *rand.Rand
 	n int // mails delivered
+	// folders that are read. Further ones are made below this prefix, unless it is "".
+	folders []string
+	below   string
 }
 
 func (o *other) deliver(folder string, n int) {
@@ -197,7 +273,13 @@ func (o *other) deliver(folder string, n int) {
 
 // disturb does one thing to the mailbox.
 func (o *other) disturb() {
-	from := mapped[o.r.IntN(len(mapped))]
+	if o.below != "" && len(o.folders) < 10 && o.r.IntN(40) == 0 {
+		name := fmt.Sprintf("%sNumber %d", o.below, len(o.folders))
+		o.folders = append(o.folders, name)
+		o.deliver(name, 1+o.r.IntN(30))
+		return
+	}
+	from := o.folders[o.r.IntN(len(o.folders))]
 	do := o.r.IntN(6)
 	if do < 2 {
 		o.deliver(from, 1+o.r.IntN(30))
@@ -210,7 +292,7 @@ func (o *other) disturb() {
 	// Old or new ones in a row, as a person marks them.
 	at := o.r.IntN(len(uids) - 20)
 	some := uids[at : at+1+o.r.IntN(15)]
-	to := mapped[o.r.IntN(len(mapped))]
+	to := o.folders[o.r.IntN(len(o.folders))]
 	switch do {
 	case 2:
 		if to != from {
@@ -263,7 +345,7 @@ func (e evidence) books() {
 	for name, f := range e.server {
 		var skippedText string
 		var onServer, stored, quarantined, validity int64
-		must(t, e.db.QueryRow(`SELECT p.skipped, p.on_server, p.stored, p.quarantined, p.uid_validity FROM progress p
+		must(t, e.db.QueryRow(`SELECT p.skipped, p.on_server, p.stored, p.quarantined + p.dropped, p.uid_validity FROM progress p
 			JOIN mappings m ON m.id = p.mapping_id WHERE m.raw_name = $1`, name).Scan(&skippedText, &onServer, &stored, &quarantined, &validity))
 		skipped, err := mailroom.ParseUIDSet(skippedText)
 		must(t, err)
@@ -313,6 +395,24 @@ func (e evidence) deliveries() {
 		OR f.unread <> (SELECT COUNT(*) FROM deliveries d WHERE d.otys_folder_id = f.id AND d.unread)`)
 }
 
+// removals: what moved has moved, what left a folder whose mapping says so has
+// left here, and of a mapping that was taken back nothing is left that it alone
+// brought in.
+func (e evidence) removals(undone mailroom.Mapping) {
+	const held = `EXISTS (SELECT 1 FROM placements p JOIN mappings m ON m.id = p.mapping_id
+		WHERE p.message_seq = d.message_seq AND p.gone_at = 0 AND m.otys_folder_id = d.otys_folder_id)`
+	e.none("mails have moved there and not here", `SELECT 1 FROM deliveries d WHERE NOT `+held+` AND EXISTS (SELECT 1 FROM placements p
+		JOIN mappings m ON m.id = p.mapping_id WHERE p.message_seq = d.message_seq AND p.gone_at = 0)`)
+	e.none("mails were removed there and not here", `SELECT 1 FROM deliveries d JOIN mappings x ON x.otys_folder_id = d.otys_folder_id
+		WHERE x.removal = 'remove' AND NOT `+held)
+	e.none("mails are there that were taken back", `SELECT 1 FROM deliveries WHERE otys_folder_id = $1`, undone.OTYSFolderID)
+	e.none("places are known of what was taken back", `SELECT 1 FROM placements WHERE mapping_id = $1`, undone.ID)
+	e.none("messages lie nowhere", `SELECT 1 FROM messages m WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message_seq = m.seq)
+		AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.message_seq = m.seq AND p.gone_at = 0)`)
+	e.none("links are of no message", `SELECT 1 FROM links WHERE message_seq NOT IN (SELECT seq FROM messages)`)
+	e.none("deliveries are of no message", `SELECT 1 FROM deliveries WHERE message_seq NOT IN (SELECT seq FROM messages)`)
+}
+
 // bytes: what the server holds can be opened here, octet for octet, also after
 // a sweep, which takes what the kills left behind and nothing else.
 func (e evidence) bytes() {
@@ -334,8 +434,14 @@ func (e evidence) bytes() {
 	later := func() time.Time { return time.Now().Add(2 * time.Hour) }
 	st, packs, _ := e.s.rooms(t, later)
 	e.openAll(st.Blobs(packs))
+	// What was removed or taken back leaves its raw mail to the sweep; nothing else does.
+	n, err := st.SweepBlobs(t.Context())
+	must(t, err)
+	if n != 0 && number(t, e.db, `SELECT (SELECT COUNT(*) FROM undos) + (SELECT COUNT(*) FROM tombstones)`) == 0 {
+		t.Errorf("%d raw mails had a row and no name", n)
+	}
 	if n, err := st.SweepBlobs(t.Context()); err != nil || n != 0 {
-		t.Errorf("%d raw mails had a row and no name: %v", n, err)
+		t.Errorf("%d raw mails were left by the sweep: %v", n, err)
 	}
 	if st.Postgres() {
 		e.none("raw mails without a name are left", `SELECT 1 FROM blob_data d WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.org_id = d.org_id AND b.hash = d.hash)`)
