@@ -95,7 +95,7 @@ func (s *fakeStore) ClaimMailboxes(_ context.Context, node string, lease time.Du
 	if s.down != nil || s.dead[node] {
 		return nil, errors.New("database is away")
 	}
-	if s.lease.Sub(now) > 5*lease { // by a clock that was wrong: Share sees to it
+	if s.lease.Sub(now) > mailroom.MaxLease { // by a clock that was wrong: Share sees to it
 		s.lease = now
 	}
 	if limit < 1 || s.stop || now.Before(s.lease) || now.Before(s.retryAt) && s.mailbox.Wanted <= s.mailbox.Done || s.unpaused() == 0 {
