@@ -55,7 +55,7 @@ func TestDifferencesAreShown(t *testing.T) {
 	s.as(noor).get(integrationsPath).shows("#mapping .finding", told)
 	b := s.as(s.admin)
 	p := b.get("/admin/sync").shows(".finding", told).shows("main", "Compared")
-	p = b.get(p.attr("a[href^='/admin/sync/runs/']", "href"))
+	b.get(p.attr("a[href^='/admin/sync/runs/']", "href"))
 	rows, err := s.store.MappingRows(t.Context(), box.ID)
 	if err != nil {
 		t.Fatal(err)

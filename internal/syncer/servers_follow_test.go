@@ -5,12 +5,6 @@ import (
 	"mailroom/internal/pretend/imapd"
 )
 
-// changed says that somebody has saved the mappings.
-func (s *stage) changed() {
-	s.t.Helper()
-	s.world.Exec(s.t, "UPDATE mailboxes SET mappings_version = mappings_version + 1, wanted = wanted + 1")
-}
-
 func (s *stage) delivered(m mailroom.Mapping) int {
 	return s.count("deliveries WHERE otys_folder_id = $1", m.OTYSFolderID)
 }
