@@ -74,6 +74,7 @@ func TestUndoIsTakenUpAgain(t *testing.T) {
 			t.Errorf("a signal does not wake it")
 		}
 		time.Sleep(undoTick + time.Second)
+		synctest.Wait()
 		if f.left != 0 {
 			t.Errorf("after a while %d are left", f.left)
 		}
