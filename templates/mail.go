@@ -87,15 +87,10 @@ type source struct {
 }
 
 func sourceOf(p Page, v portal.MailList) (s source) {
-	rate, finish, first := 0.0, time.Time{}, true
+	rate, finish := 0.0, time.Time{}
+	s.checked = portal.OldestProof(v.Mappings)
 	for _, m := range v.Mappings {
-		if m.Mapping.Paused {
-			continue
-		}
-		if first || m.Progress.CheckedAt.Before(s.checked) {
-			s.checked, first = m.Progress.CheckedAt, false
-		}
-		if m.State != mailroom.StateSyncing {
+		if m.Mapping.Paused || m.State != mailroom.StateSyncing {
 			continue
 		}
 		s.done += m.Done()

@@ -1,8 +1,6 @@
 package templates
 
 import (
-	"time"
-
 	"github.com/a-h/templ"
 
 	"mailroom/internal/mailroom"
@@ -213,16 +211,4 @@ func revokedTone(r Revoked) string {
 		return "warn"
 	}
 	return "done"
-}
-
-// checkedAt is the oldest proof of the mappings that are read, that nothing in
-// them is unknown here; zero when one of them has none yet.
-func checkedAt(rows []portal.MappingRow) (oldest time.Time) {
-	first := true
-	for _, m := range rows {
-		if !m.Mapping.Paused && (first || m.Progress.CheckedAt.Before(oldest)) {
-			oldest, first = m.Progress.CheckedAt, false
-		}
-	}
-	return oldest
 }

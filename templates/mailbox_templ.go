@@ -372,7 +372,7 @@ func mailboxState(p Page, v IntegrationsView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if !checkedAt(v.Mappings).IsZero() {
+		if !portal.OldestProof(v.Mappings).IsZero() {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<span class=\"soft small\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -386,7 +386,7 @@ func mailboxState(p Page, v IntegrationsView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Ago(p, checkedAt(v.Mappings)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Ago(p, portal.OldestProof(v.Mappings)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1127,7 +1127,7 @@ func mappingCard(p Page, v IntegrationsView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var58 string
-				templ_7745c5c3_Var58, templ_7745c5c3_Err = templ.JoinStringErrs(mappingName(p, m.Mapping))
+				templ_7745c5c3_Var58, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, m.Mapping))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `mailbox.templ`, Line: 183, Col: 40}
 				}
@@ -1157,7 +1157,7 @@ func mappingCard(p Page, v IntegrationsView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if m.State == mailroom.StateSyncing {
-					templ_7745c5c3_Err = Progress(p, mappingName(p, m.Mapping), m.Done(), m.Progress.OnServer, finishNote(p, m)).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = Progress(p, MappingName(p, m.Mapping), m.Done(), m.Progress.OnServer, finishNote(p, m)).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -129,7 +129,7 @@ func (v MappingView) gone(p Page) []string {
 	var names []string
 	for _, r := range v.Rows {
 		if r.Gone {
-			names = append(names, mappingName(p, r.Mapping))
+			names = append(names, MappingName(p, r.Mapping))
 		}
 	}
 	return names
@@ -142,7 +142,7 @@ func (v MappingView) folderOptions(p Page, in MappingInput) []Option {
 	if _, listed := v.folder(in.Folder); !listed && in.Folder != "" {
 		name := in.Folder
 		if r, ok := v.saved(in.Folder); ok {
-			name = mappingName(p, r.Mapping)
+			name = MappingName(p, r.Mapping)
 		}
 		key := "mappings.option.gone"
 		if len(v.Folders) == 0 {
@@ -204,16 +204,8 @@ func undoURL(r portal.MappingRow) templ.SafeURL {
 	return templ.SafeURL("/mappings/" + r.Mapping.ID + "/undo")
 }
 
-// MappingName is mappingName for messages about what was saved.
-func MappingName(p Page, m mailroom.Mapping) string { return mappingName(p, m) }
-
-// mappingName is a mapped folder's whole name; INBOX is no word.
-func mappingName(p Page, m mailroom.Mapping) string {
-	if strings.EqualFold(m.Name, "INBOX") {
-		return p.Text("folder.role.inbox")
-	}
-	return m.Name
-}
+// MappingName is a mapped folder's whole name.
+func MappingName(p Page, m mailroom.Mapping) string { return sourceFolder(p, m.Name) }
 
 // useText is what a folder is for, unless its name says just that.
 func useText(p Page, f mailroom.Folder) string {
@@ -231,7 +223,7 @@ func folderName(p Page, f mailroom.Folder) string {
 	return f.Leaf()
 }
 
-// sourceFolder is a folder of the mailbox by its whole name.
+// sourceFolder is a folder of the mailbox by its whole name; INBOX is no word.
 func sourceFolder(p Page, name string) string {
 	if strings.EqualFold(name, "INBOX") {
 		return p.Text("folder.role.inbox")

@@ -166,7 +166,7 @@ func mappingLine(p Page, r portal.MappingRow) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var6 string
-		templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(mappingName(p, r.Mapping))
+		templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, r.Mapping))
 		if templ_7745c5c3_Err != nil {
 			return templ.Error{Err: templ_7745c5c3_Err, FileName: `mappingstate.templ`, Line: 44, Col: 40}
 		}
@@ -260,12 +260,12 @@ func mappingLine(p Page, r portal.MappingRow) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if r.Mapping.Paused {
-			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/resume", mappingURL, p.Text("integrations.sync.resume"), mappingName(p, r.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/resume", mappingURL, p.Text("integrations.sync.resume"), MappingName(p, r.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/pause", mappingURL, p.Text("integrations.sync.pause"), mappingName(p, r.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/pause", mappingURL, p.Text("integrations.sync.pause"), MappingName(p, r.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -273,7 +273,7 @@ func mappingLine(p Page, r portal.MappingRow) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/sync", mappingURL, p.Text("integrations.sync.now"), mappingName(p, r.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/sync", mappingURL, p.Text("integrations.sync.now"), MappingName(p, r.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -309,7 +309,7 @@ func mappingLine(p Page, r portal.MappingRow) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var14 string
-		templ_7745c5c3_Var14, templ_7745c5c3_Err = templ.JoinStringErrs(mappingName(p, r.Mapping))
+		templ_7745c5c3_Var14, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, r.Mapping))
 		if templ_7745c5c3_Err != nil {
 			return templ.Error{Err: templ_7745c5c3_Err, FileName: `mappingstate.templ`, Line: 66, Col: 126}
 		}
@@ -361,7 +361,7 @@ func mappingDetail(p Page, r portal.MappingRow) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var16 string
-			templ_7745c5c3_Var16, templ_7745c5c3_Err = templ.JoinStringErrs(p.Text("mappings.followed", "from", sourceFolder(p, r.Mapping.FollowedFrom), "to", mappingName(p, r.Mapping)))
+			templ_7745c5c3_Var16, templ_7745c5c3_Err = templ.JoinStringErrs(p.Text("mappings.followed", "from", sourceFolder(p, r.Mapping.FollowedFrom), "to", MappingName(p, r.Mapping)))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `mappingstate.templ`, Line: 77, Col: 118}
 			}
@@ -373,7 +373,7 @@ func mappingDetail(p Page, r portal.MappingRow) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/followed", mappingURL, p.Text("mappings.followed.ok"), mappingName(p, r.Mapping), "quiet small").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = named("/mappings/"+r.Mapping.ID+"/followed", mappingURL, p.Text("mappings.followed.ok"), MappingName(p, r.Mapping), "quiet small").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -388,7 +388,7 @@ func mappingDetail(p Page, r portal.MappingRow) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var17 string
-			templ_7745c5c3_Var17, templ_7745c5c3_Err = templ.JoinStringErrs(p.Text("mappings.gone", "name", mappingName(p, r.Mapping)))
+			templ_7745c5c3_Var17, templ_7745c5c3_Err = templ.JoinStringErrs(p.Text("mappings.gone", "name", MappingName(p, r.Mapping)))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `mappingstate.templ`, Line: 85, Col: 75}
 			}
@@ -518,7 +518,7 @@ func subfolderList(p Page, rows []portal.MappingRow) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var23 string
-				templ_7745c5c3_Var23, templ_7745c5c3_Err = templ.JoinStringErrs(mappingName(p, r.Mapping))
+				templ_7745c5c3_Var23, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, r.Mapping))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `mappingstate.templ`, Line: 107, Col: 34}
 				}

@@ -37,7 +37,7 @@ func readingBar(p Page, r portal.MappingRow) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if reading(r) {
-			templ_7745c5c3_Err = Progress(p, mappingName(p, r.Mapping), r.Done(), r.Progress.OnServer, finishNote(p, r)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Progress(p, MappingName(p, r.Mapping), r.Done(), r.Progress.OnServer, finishNote(p, r)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -130,7 +130,7 @@ func ledger(p Page, r portal.MappingRow) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var6 string
-			templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(mappingName(p, r.Mapping))
+			templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, r.Mapping))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `progress.templ`, Line: 29, Col: 54}
 			}
@@ -143,7 +143,7 @@ func ledger(p Page, r portal.MappingRow) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var7 string
-			templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs(p.Text("progress.ledger", "folder", mappingName(p, r.Mapping)))
+			templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs(p.Text("progress.ledger", "folder", MappingName(p, r.Mapping)))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `progress.templ`, Line: 32, Col: 92}
 			}

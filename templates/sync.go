@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"strings"
 	"time"
 
 	"mailroom/internal/mailroom"
@@ -74,17 +73,9 @@ func freshness(p Page, r portal.SyncStateRow) string {
 // we do not know.
 func behind(p Page, m portal.MappingRow) string {
 	if m.Progress.CheckedAt.IsZero() {
-		return p.Text("sync.never", "folder", mappedName(p, m))
+		return p.Text("sync.never", "folder", MappingName(p, m.Mapping))
 	}
-	return p.Text("sync.behind", "folder", mappedName(p, m), "duration", p.Duration(p.Now.Sub(m.Progress.CheckedAt)))
-}
-
-// mappedName is the IMAP folder; INBOX is no word.
-func mappedName(p Page, m portal.MappingRow) string {
-	if strings.EqualFold(m.Mapping.RawName, "INBOX") {
-		return p.Text("folder.role.inbox")
-	}
-	return m.Mapping.Name
+	return p.Text("sync.behind", "folder", MappingName(p, m.Mapping), "duration", p.Duration(p.Now.Sub(m.Progress.CheckedAt)))
 }
 
 // runText is what a reading did.

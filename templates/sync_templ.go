@@ -995,9 +995,9 @@ func syncMappings(p Page, r portal.SyncStateRow, back string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var56 string
-			templ_7745c5c3_Var56, templ_7745c5c3_Err = templ.JoinStringErrs(mappedName(p, m))
+			templ_7745c5c3_Var56, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, m.Mapping))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `sync.templ`, Line: 152, Col: 25}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `sync.templ`, Line: 152, Col: 34}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var56))
 			if templ_7745c5c3_Err != nil {
@@ -1242,9 +1242,9 @@ func syncMappings(p Page, r portal.SyncStateRow, back string) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var73 string
-				templ_7745c5c3_Var73, templ_7745c5c3_Err = templ.JoinStringErrs(mappedName(p, m))
+				templ_7745c5c3_Var73, templ_7745c5c3_Err = templ.JoinStringErrs(MappingName(p, m.Mapping))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `sync.templ`, Line: 170, Col: 50}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `sync.templ`, Line: 170, Col: 59}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var73))
 				if templ_7745c5c3_Err != nil {
@@ -1296,12 +1296,12 @@ func syncMappings(p Page, r portal.SyncStateRow, back string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if m.Mapping.Paused {
-				templ_7745c5c3_Err = named("/mappings/"+m.Mapping.ID+"/resume", back, p.Text("sync.resume"), mappedName(p, m), "plain small").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = named("/mappings/"+m.Mapping.ID+"/resume", back, p.Text("sync.resume"), MappingName(p, m.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = named("/mappings/"+m.Mapping.ID+"/pause", back, p.Text("sync.pause"), mappedName(p, m), "plain small").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = named("/mappings/"+m.Mapping.ID+"/pause", back, p.Text("sync.pause"), MappingName(p, m.Mapping), "plain small").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1333,7 +1333,7 @@ func syncMappings(p Page, r portal.SyncStateRow, back string) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = Progress(p, mappedName(p, m), m.Done(), m.Progress.OnServer, finishNote(p, m)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = Progress(p, MappingName(p, m.Mapping), m.Done(), m.Progress.OnServer, finishNote(p, m)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1517,7 +1517,7 @@ func Runs(p Page, v portal.RunsPage) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = Head(p.Text("sync.runs.of", "folder", mappedName(p, v.Row), "name", v.Owner.Name), p.Text("sync.runs.lead")).Render(templ.WithChildren(ctx, templ_7745c5c3_Var85), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Head(p.Text("sync.runs.of", "folder", MappingName(p, v.Row.Mapping), "name", v.Owner.Name), p.Text("sync.runs.lead")).Render(templ.WithChildren(ctx, templ_7745c5c3_Var85), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

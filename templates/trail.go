@@ -165,7 +165,7 @@ func unaccountedText(p Page, m portal.MappingRow) string {
 // findingText tells one difference: "On 3 Nov 14:02, 3 mails were in Archive that
 // Mailroom did not know of; repaired 14:03."
 func findingText(p Page, m portal.MappingRow, f mailroom.Finding) string {
-	text := p.Text("finding."+string(f.Kind), "n", f.Count, "folder", mappedName(p, m), "time", p.DateTime(f.At))
+	text := p.Text("finding."+string(f.Kind), "n", f.Count, "folder", MappingName(p, m.Mapping), "time", p.DateTime(f.At))
 	if f.RepairedAt.IsZero() {
 		return text + "; " + p.Text("finding.open") + "."
 	}

@@ -212,7 +212,7 @@ func ConfirmUndo(p Page, behind MappingView, v portal.UndoPage) templ.Component 
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = Dialog(p, p.Text("undo.heading", "folder", mappingName(p, v.Mapping)), mappingURL, mappingBody(p, behind)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Dialog(p, p.Text("undo.heading", "folder", MappingName(p, v.Mapping)), mappingURL, mappingBody(p, behind)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

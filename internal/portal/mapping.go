@@ -99,7 +99,7 @@ func compared(r MappingRow, findings []mailroom.Finding) MappingRow {
 		}
 		r.Findings = append(r.Findings, f)
 	}
-	if r.State == mailroom.StateUpToDate && (open || r.Unaccounted() != 0) {
+	if r.State == mailroom.StateUpToDate && open {
 		r.State = mailroom.StateBehind
 	}
 	return r

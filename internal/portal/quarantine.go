@@ -3,7 +3,6 @@ package portal
 import (
 	"context"
 	"strings"
-	"unicode/utf8"
 
 	"mailroom/internal/mailroom"
 )
@@ -79,17 +78,8 @@ func (p *Portal) GiveUp(ctx context.Context, u mailroom.User, id, reason string)
 		return err
 	}
 	reason = strings.Join(strings.Fields(reason), " ")
-	switch {
-	case reason == "":
-		return invalid("reason", "quarantine.error.reason")
-	case utf8.RuneCountInString(reason) > maxReason:
-		return invalid("reason", "quarantine.error.reason_long").With("max", maxReason)
-	}
 	return p.d.Store.DropQuarantine(ctx, u.ID, id, reason, p.event(u, "quarantine.given_up", id, nil))
 }
-
-// maxReason bounds the words in characters.
-const maxReason = 200
 
 // KeepTrying takes a GiveUp back: the message is tried again at once.
 func (p *Portal) KeepTrying(ctx context.Context, u mailroom.User, id string) error {

@@ -57,7 +57,7 @@ func (p *Portal) syncStateRow(m mailroom.MailboxRow, rows []MappingRow) SyncStat
 	row := SyncStateRow{
 		Mailbox: m.Mailbox, Owner: m.Owner, Mappings: rows, Problem: m.Mailbox.Problem,
 		State:     mailroom.MailboxState(m.Mailbox, m.Ready(), statesOf(rows)),
-		CheckedAt: oldestProof(rows),
+		CheckedAt: OldestProof(rows),
 	}
 	if !m.Owner.DisabledAt.IsZero() {
 		row.State = mailroom.StatePaused // a disabled user's mailbox is not read
@@ -72,9 +72,9 @@ func (p *Portal) syncStateRow(m mailroom.MailboxRow, rows []MappingRow) SyncStat
 	return row
 }
 
-// oldestProof is when all mappings that are read were last known to be whole;
+// OldestProof is when all mappings that are read were last known to be whole;
 // zero when one of them never was.
-func oldestProof(rows []MappingRow) time.Time {
+func OldestProof(rows []MappingRow) time.Time {
 	var oldest time.Time
 	for _, r := range rows {
 		if r.Mapping.Paused {

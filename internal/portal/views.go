@@ -54,8 +54,7 @@ type MappingRow struct {
 // Unaccounted is by how much the sum does not hold: messages on the server that
 // are neither here, nor left out for a reason, nor waiting. 0 is as it should be.
 func (r MappingRow) Unaccounted() int64 {
-	p := r.Progress
-	return p.OnServer - p.Stored - p.Skipped.Len() - p.Dropped - p.Quarantined - p.Backlog.Len()
+	return r.Progress.OnServer - r.Progress.Accounted()
 }
 
 // Done is how many of the messages on the server are accounted for.

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 
@@ -80,8 +78,7 @@ func (t *tx) redeliver(ctx context.Context, userID string, m mailroom.Mapping) e
 		var seq int64
 		var key string
 		err := r.Scan(&seq, &key)
-		sum := sha256.Sum256([]byte(key))
-		seqs, keys[seq] = append(seqs, seq), hex.EncodeToString(sum[:])
+		seqs, keys[seq] = append(seqs, seq), digest(key)
 		return err
 	}, `SELECT DISTINCT g.seq, g.dedupe_key FROM placements p JOIN messages g ON g.seq = p.message_seq
 		WHERE p.mapping_id = $1 AND p.gone_at = 0 AND g.received_at >= $2
@@ -89,13 +86,9 @@ func (t *tx) redeliver(ctx context.Context, userID string, m mailroom.Mapping) e
 		m.ID, mailroom.Micros(m.Since), m.OTYSFolderID); err != nil || len(seqs) == 0 {
 		return err
 	}
-	dead := map[string]bool{}
-	tombs, err := values[string](ctx, t, `SELECT key FROM tombstones WHERE mapping_id = $1`, m.ID)
+	dead, err := t.buried(ctx, m.ID, slices.Collect(maps.Values(keys)))
 	if err != nil {
 		return err
-	}
-	for _, k := range tombs {
-		dead[k] = true
 	}
 	seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return dead[keys[seq]] })
 	if _, err := t.exec(ctx, `INSERT INTO deliveries(otys_folder_id, message_seq, org_id, user_id, received_at, unread, sent, created_at)

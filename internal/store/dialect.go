@@ -99,19 +99,11 @@ func (t *tx) advise(ctx context.Context, lock string, names ...string) error {
 	return nil
 }
 
-// forClaim is forUpdate that passes over rows which another node is at.
-func (s *Store) forClaim() string {
+// forClaim is forUpdate that passes over rows which another node is at; table is
+// the one of a join whose rows are meant.
+func (s *Store) forClaim(table string) string {
 	if s.pg {
-		return " FOR UPDATE OF m SKIP LOCKED"
-	}
-	return ""
-}
-
-// forWork keeps the selected row for this transaction, and passes over those that
-// another node is at.
-func (s *Store) forWork() string {
-	if s.pg {
-		return " FOR UPDATE SKIP LOCKED"
+		return " FOR UPDATE OF " + table + " SKIP LOCKED"
 	}
 	return ""
 }

@@ -16,9 +16,6 @@ import (
 // saveMessages finds or makes the message of every mail. Copies with one key
 // are one message, whichever mailbox of the organization they came from.
 func (d *delivery) saveMessages(ctx context.Context) error {
-	if len(d.mails) == 0 {
-		return nil
-	}
 	byKey := map[string][]*filing{}
 	for _, f := range d.mails {
 		if !f.copied {

@@ -32,7 +32,7 @@ func (s *Store) claimText() string {
 	return `UPDATE mailboxes SET owner = $1, epoch = epoch + 1, lease_until = $2, claimed_wanted = wanted
 	WHERE id IN (
 	  SELECT m.id FROM mailboxes m WHERE ` + due(4) + `
-	  ORDER BY m.wanted > m.done DESC, m.retry_at LIMIT $3` + s.forClaim() + `)
+	  ORDER BY m.wanted > m.done DESC, m.retry_at LIMIT $3` + s.forClaim("m") + `)
 	RETURNING id, epoch`
 }
 

@@ -181,7 +181,7 @@ func (s *Store) ReplaceMailbox(ctx context.Context, oldID string, m mailroom.Mai
 }
 
 func (t *tx) copyMappings(ctx context.Context, fromID string, to mailroom.Mailbox) error {
-	rows, err := all(ctx, t, scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE mailbox_id = $1 ORDER BY created_at, id`, fromID)
+	rows, err := mappingsOf(ctx, t, fromID)
 	if err != nil {
 		return err
 	}

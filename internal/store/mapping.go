@@ -101,6 +101,11 @@ func goneFolders(ctx context.Context, q runner, which, arg string) (map[folderKe
 	return out, err
 }
 
+// mappingsOf are a mailbox's mappings in the order in which they were made.
+func mappingsOf(ctx context.Context, q runner, mailboxID string) ([]mailroom.Mapping, error) {
+	return all(ctx, q, scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE mailbox_id = $1 ORDER BY created_at, id`, mailboxID)
+}
+
 // MappingByID returns a mapping of an organization.
 func (s *Store) MappingByID(ctx context.Context, orgID, id string) (mailroom.Mapping, error) {
 	return one(ctx, s.read(), scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE id = $1 AND org_id = $2`, id, orgID)

@@ -17,11 +17,11 @@ func (s *Store) Share(ctx context.Context, node string, now time.Time, alive tim
 			ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at`, node, mailroom.Micros(now)); err != nil {
 			return err
 		}
-		// A beat from far in the future is that of a node whose clock was wrong.
 		if _, err := t.exec(ctx, `UPDATE mailboxes SET lease_until = 0 WHERE retired_at = 0 AND lease_until > $1`,
 			mailroom.Micros(now.Add(mailroom.MaxLease))); err != nil {
 			return err
 		}
+		// A beat from far in the future is that of a node whose clock was wrong.
 		_, err := t.exec(ctx, `DELETE FROM nodes WHERE seen_at < $1 OR seen_at > $2`,
 			mailroom.Micros(now.Add(-alive)), mailroom.Micros(now.Add(mailroom.MaxLease)))
 		return err
@@ -45,4 +45,11 @@ func (s *Store) Leave(ctx context.Context, node string) error {
 		t.notify(TopicWork)
 		return err
 	})
+}
+
+// ReadersSeen is the last sign of life of any node that reads mailboxes; zero
+// when none has given one, or all have left in good order.
+func (s *Store) ReadersSeen(ctx context.Context) (time.Time, error) {
+	us, err := value[int64](ctx, s.read(), `SELECT COALESCE(MAX(seen_at), 0) FROM nodes`)
+	return mailroom.FromMicros(us), err
 }

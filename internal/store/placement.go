@@ -119,16 +119,13 @@ func (t *tx) setUnread(ctx context.Context, userID string, seqs []int64, unread 
 	if err != nil {
 		return err
 	}
-	changed := map[string]int{}
+	one := tally{unread: 1}
+	if !unread {
+		one.unread = -1
+	}
+	changed := map[string]tally{}
 	for _, f := range folders {
-		if changed[f]++; !unread {
-			changed[f] -= 2
-		}
+		changed[f] = changed[f].plus(one)
 	}
-	for f, n := range changed {
-		if _, err := t.exec(ctx, `UPDATE otys_folders SET unread = unread + $1 WHERE id = $2`, n, f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.count(ctx, changed)
 }

@@ -26,7 +26,7 @@ func (s *Store) LoadWork(ctx context.Context, c mailroom.Claim) (w mailroom.Work
 		if w.Owner, err = one(ctx, q, scanUser, `SELECT `+userColumns+` FROM users WHERE id = $1`, w.Mailbox.UserID); err != nil {
 			return err
 		}
-		if w.Mappings, err = all(ctx, q, scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE mailbox_id = $1 ORDER BY created_at, id`, c.MailboxID); err != nil {
+		if w.Mappings, err = mappingsOf(ctx, q, c.MailboxID); err != nil {
 			return err
 		}
 		ps, err := all(ctx, q, scanProgress, `SELECT `+progressColumns+` FROM progress WHERE mailbox_id = $1`, c.MailboxID)

@@ -457,17 +457,23 @@ func (d *delivery) bury(ctx context.Context) error {
 	if err != nil || !some {
 		return err
 	}
-	byDigest := map[string][]*filing{}
-	for _, f := range fs {
-		k := digest(f.key)
-		byDigest[k] = append(byDigest[k], f)
+	keys := make([]string, len(fs))
+	for i, f := range fs {
+		keys[i] = digest(f.key)
 	}
-	return each(ctx, d, func(r row) error {
-		var key string
-		err := r.Scan(&key)
-		for _, f := range byDigest[key] {
-			f.buried = true
-		}
-		return err
-	}, `SELECT key FROM tombstones WHERE mapping_id = $1 AND key IN `+d.s.in("$2"), d.batch.Mapping.ID, list(slices.Collect(maps.Keys(byDigest))))
+	dead, err := d.tx.buried(ctx, d.batch.Mapping.ID, keys)
+	for i, f := range fs {
+		f.buried = dead[keys[i]]
+	}
+	return err
+}
+
+// buried are those of digests that have a tombstone of the mapping.
+func (t *tx) buried(ctx context.Context, mappingID string, digests []string) (map[string]bool, error) {
+	keys, err := values[string](ctx, t, `SELECT key FROM tombstones WHERE mapping_id = $1 AND key IN `+t.s.in("$2"), mappingID, list(digests))
+	out := map[string]bool{}
+	for _, k := range keys {
+		out[k] = true
+	}
+	return out, err
 }

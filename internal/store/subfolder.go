@@ -154,7 +154,7 @@ func (s *Store) ExpandSubfolders(ctx context.Context, c mailroom.Claim) (added i
 		if err != nil {
 			return err
 		}
-		before, err := all(ctx, t, scanMapping, `SELECT `+mappingColumns+` FROM mappings WHERE mailbox_id = $1 ORDER BY created_at, id`, c.MailboxID)
+		before, err := mappingsOf(ctx, t, c.MailboxID)
 		if err != nil {
 			return err
 		}

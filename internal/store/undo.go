@@ -117,7 +117,7 @@ func (s *Store) UndoStep(ctx context.Context, limit int) (worked bool, err error
 	}
 	err = s.tx(ctx, func(t *tx) error {
 		us, err := all(ctx, t, scanUndo, `SELECT `+undoColumns+` FROM undos WHERE finished_at = 0
-			ORDER BY started_at, mapping_id LIMIT 1`+s.forWork())
+			ORDER BY started_at, mapping_id LIMIT 1`+s.forClaim("undos"))
 		worked = len(us) > 0
 		if err != nil || !worked {
 			return err
@@ -188,6 +188,7 @@ func (t *tx) takeBack(ctx context.Context, u mailroom.Undo, seqs []int64) error 
 		AND NOT `+held("d.message_seq", "$1", "$3", "$4"), u.OTYSFolderID, list(seqs), u.UserID, u.MappingID); err != nil {
 		return err
 	}
+	counted := map[string]tally{}
 	for to, some := range back {
 		text, args := `DELETE FROM deliveries`, []any{u.OTYSFolderID, list(some)}
 		if to != "" {
@@ -197,18 +198,11 @@ func (t *tx) takeBack(ctx context.Context, u mailroom.Undo, seqs []int64) error 
 		if err != nil {
 			return err
 		}
-		n, news := len(unread), 0
-		for _, v := range unread {
-			if v {
-				news++
-			}
-		}
-		if _, err := t.exec(ctx, `UPDATE otys_folders SET total = total - $1, unread = unread - $2 WHERE id = $3`, n, news, u.OTYSFolderID); err != nil {
-			return err
-		}
-		if _, err := t.exec(ctx, `UPDATE otys_folders SET total = total + $1, unread = unread + $2 WHERE id = $3`, n, news, to); err != nil {
-			return err
+		n := tallied(unread)
+		counted[u.OTYSFolderID] = counted[u.OTYSFolderID].minus(n)
+		if to != "" {
+			counted[to] = counted[to].plus(n)
 		}
 	}
-	return nil
+	return t.count(ctx, counted)
 }

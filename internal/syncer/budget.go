@@ -51,12 +51,12 @@ type box struct {
 	waiting []*seat // by purpose, then by time
 }
 
-// place is the right to one connection, or the wish for it.
+// seat is the right to one connection, or the wish for it.
 type seat struct {
 	b     *Budget
 	id    string
 	is    purpose
-	got   chan struct{} // closed when the place is there
+	got   chan struct{} // closed when the seat is there
 	since time.Time     // when that was
 	give  chan struct{} // closed when a person waits for it
 	asked bool          // give is closed
@@ -64,11 +64,11 @@ type seat struct {
 	leave func()        // gives it back; once is enough
 }
 
-// personWaits is how long a person waits for a place: longer than the bulk lane
+// personWaits is how long a person waits for a seat: longer than the bulk lane
 // takes to hang up.
 const personWaits = 4 * time.Second
 
-// Visit waits a few seconds for a place for somebody's short connection, which
+// Visit waits a few seconds for a seat for somebody's short connection, which
 // the func gives back. Unavailable when there is none, Throttled while the
 // provider wants to be left alone.
 func (b *Budget) Visit(ctx context.Context, m mailroom.Mailbox) (leave func(), err error) {
@@ -102,7 +102,7 @@ func (b *Budget) Heed(mailboxID string, err error) {
 	}
 }
 
-// take waits for a place.
+// take waits for a seat.
 func (b *Budget) take(ctx context.Context, m mailroom.Mailbox, is purpose) (*seat, error) {
 	p := &seat{b: b, id: m.ID, is: is, got: make(chan struct{}), give: make(chan struct{}), left: make(chan struct{})}
 	p.leave = sync.OnceFunc(p.free)
@@ -129,7 +129,7 @@ func (b *Budget) take(ctx context.Context, m mailroom.Mailbox, is purpose) (*sea
 	}
 }
 
-// free gives the place back, or the wish for it up.
+// free gives the seat back, or the wish for it up.
 func (p *seat) free() {
 	close(p.left)
 	p.b.mu.Lock()
@@ -151,7 +151,7 @@ func (p *seat) only() {
 	p.b.settle(p.id, x)
 }
 
-// settle gives free places to who waits for them, and asks lanes for theirs
+// settle gives free seats to who waits for them, and asks lanes for theirs
 // where people still wait. mu is held.
 func (b *Budget) settle(id string, x *box) {
 	for len(x.held) < x.limit && len(x.waiting) > 0 {
@@ -183,7 +183,7 @@ func (b *Budget) settle(id string, x *box) {
 	}
 }
 
-// line is a connection that gives its place back when it is closed.
+// line is a connection that gives its seat back when it is closed.
 type line struct {
 	Conn
 	seat *seat
@@ -194,18 +194,18 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// giving is ctx until somebody wants the place; then its cause is errGiveWay.
+// giving is ctx until somebody wants the seat; then its cause is errGiveWay.
 func (p *seat) giving(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p.whenWanted(func() { cancel(errGiveWay) }, ctx.Done())
 	return ctx, cancel
 }
 
-// atLeast is how long a lane keeps its place though somebody wants it, so that
+// atLeast is how long a lane keeps its seat though somebody wants it, so that
 // it gets on however often people come.
 const atLeast = time.Second
 
-// whenWanted calls do when a person waits for the place, unless it is left or
+// whenWanted calls do when a person waits for the seat, unless it is left or
 // over before.
 func (p *seat) whenWanted(do func(), over <-chan struct{}) {
 	go func() {

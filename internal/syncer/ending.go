@@ -81,3 +81,10 @@ func (s *session) wanted() int64 {
 	defer s.mu.Unlock()
 	return max(s.work.Mailbox.Wanted, s.signal.Wanted)
 }
+
+// sessionEnded reports whether the server ended the session as it does when the
+// token runs out (docs/providers.md 3.5).
+func sessionEnded(err error) bool {
+	e := mailroom.AsError(err)
+	return e != nil && e.Key == "imap.error.session_ended"
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"mailroom/internal/mailroom"
 )
 
 // errHandOver: the mailbox is another node's part.
@@ -61,11 +59,4 @@ func (s *session) bulk() int {
 // handedOver reports whether err is no more than the lease going elsewhere.
 func handedOver(err error) bool {
 	return errors.Is(err, errStopping) || errors.Is(err, errStopped) || errors.Is(err, errHandOver)
-}
-
-// sessionEnded reports whether the server ended the session as it does when the
-// token runs out (docs/providers.md 3.5).
-func sessionEnded(err error) bool {
-	e := mailroom.AsError(err)
-	return e != nil && e.Key == "imap.error.session_ended"
 }
