@@ -66,7 +66,7 @@ func emptySite(t testing.TB, change ...func(*Deps)) *site {
 	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, log: &logBook{}, clock: time.Now}
 	s.consent = &playedConsent{store: s.store, providers: playedProviders}
 	s.portal = portal.New(portal.Deps{
-		Store: s.store, Consent: s.consent, Providers: playedProviders,
+		Store: s.store, Consent: s.consent, Providers: playedProviders.Of,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
 		RawMail: s.rawMail, Ask: s.server.ask,

@@ -84,7 +84,8 @@ type Deps struct {
 	Store     Store
 	OAuth     OAuth
 	Vault     *vault.Keyring
-	Providers mailroom.Providers
+	// Base is what the installation offers to every organization.
+	Base mailroom.Providers
 	// RedirectURL is where a provider sends the browser back to. Each provider
 	// has its own, so that one cannot answer for another (RFC 9700 §4.4.2).
 	RedirectURL func(providerID string) string

@@ -138,7 +138,7 @@ func newHouseIn(t testing.TB, s *store.Store) *house {
 		t.Fatal(err)
 	}
 	h.deps = access.Deps{
-		Store: h.store, OAuth: h.oauth, Vault: h.ring, Providers: providers,
+		Store: h.store, OAuth: h.oauth, Vault: h.ring, Base: providers,
 		RedirectURL: func(id string) string { return "https://mailroom.example/oauth/" + id + "/callback" },
 		Log:         slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -58,7 +58,7 @@ func (a *Access) Finish(ctx context.Context, u mailroom.User, binding, providerI
 	case code == "":
 		return mailroom.GrantOutcome{}, mailroom.E(mailroom.Invalid, "grant.error.no_code")
 	}
-	p, err := a.provider(providerID)
+	p, err := a.provider(ctx, r.OrgID, providerID)
 	if err != nil {
 		return mailroom.GrantOutcome{}, err
 	}
@@ -188,7 +188,7 @@ func (a *Access) Refused(ctx context.Context, binding, state, oauthError, descri
 	if err != nil {
 		return err
 	}
-	p, err := a.provider(r.ProviderID)
+	p, err := a.provider(ctx, r.OrgID, r.ProviderID)
 	if err != nil {
 		return err
 	}
@@ -219,8 +219,12 @@ func (a *Access) take(ctx context.Context, binding, state string) (mailroom.Auth
 	return r, nil
 }
 
-func (a *Access) provider(id string) (mailroom.Provider, error) {
-	p, ok := a.Providers.ByID(id)
+func (a *Access) provider(ctx context.Context, orgID, id string) (mailroom.Provider, error) {
+	offered, err := a.Providers(ctx, orgID)
+	if err != nil {
+		return mailroom.Provider{}, err
+	}
+	p, ok := offered.ByID(id)
 	if !ok || !p.Configured() {
 		return mailroom.Provider{}, mailroom.E(mailroom.NeedsVendor, "grant.error.provider_gone").With("provider", id)
 	}

@@ -19,14 +19,14 @@ func (h *house) before(p mailroom.Provider, address string) {
 	h.box.ProviderID, h.box.Address = p.ID, address
 	h.exec(`UPDATE mailboxes SET provider_id = $1, address = $2 WHERE id = $3`, p.ID, address, h.box.ID)
 	h.deps.OAuth = oauth.New(oauth.Options{Log: h.deps.Log})
-	h.deps.Providers = mailroom.Providers{p}
+	h.deps.Base = mailroom.Providers{p}
 	h.deps.RedirectURL = func(string) string { return "http://127.0.0.1/oauth/callback" }
 	h.Access = access.New(h.deps)
 }
 
 func (h *house) consentURL() string {
 	h.t.Helper()
-	to, err := h.Begin(h.t.Context(), h.user, h.box, h.deps.Providers[0], binding)
+	to, err := h.Begin(h.t.Context(), h.user, h.box, h.deps.Base[0], binding)
 	if err != nil {
 		h.t.Fatal(err)
 	}

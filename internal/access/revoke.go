@@ -24,8 +24,9 @@ func (a *Access) Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox
 	// Nobody can ask for this a second time: the tokens are gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	p, known := a.Providers.ByID(c.Grant.ProviderID)
-	if !known {
+	offered, err := a.Providers(ctx, m.OrgID)
+	p, known := offered.ByID(c.Grant.ProviderID)
+	if err != nil || !known {
 		return mailroom.RevokeOutcome{ProviderFailed: true}, nil
 	}
 	out := mailroom.RevokeOutcome{RevokePage: p.RevokePage}

@@ -114,7 +114,7 @@ func (a *Access) renewed(ctx context.Context, mailboxID string) (string, time.Ti
 func (a *Access) refresh(ctx context.Context, c mailroom.Credentials) (string, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshLimit)
 	defer cancel()
-	p, err := a.provider(c.Grant.ProviderID)
+	p, err := a.provider(ctx, c.OrgID, c.Grant.ProviderID)
 	if err != nil {
 		return "", time.Time{}, a.failed(ctx, c, err)
 	}

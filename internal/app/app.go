@@ -46,7 +46,6 @@ type App struct {
 	listener  net.Listener
 	handler   http.Handler
 	keeper    *syncer.Keeper
-	providers mailroom.Providers
 }
 
 // New opens the stores, brings the database up to date and binds the address.
@@ -102,8 +101,8 @@ func open(ctx context.Context, cfg Config, serve bool) (*App, error) {
 // wire plugs the rooms together.
 func (a *App) wire() error {
 	cfg := a.cfg
-	var err error
-	if a.providers, err = cfg.providers(); err != nil {
+	base, err := cfg.providers()
+	if err != nil {
 		return err
 	}
 	keys, err := cfg.keyring()
@@ -116,17 +115,17 @@ func (a *App) wire() error {
 	}
 	grants := access.New(access.Deps{
 		Store: a.store, OAuth: oauth.New(oauth.Options{AllowPrivate: cfg.AllowPrivateHosts, RootCAs: roots, Log: a.log}),
-		Vault: keys, Providers: a.providers, Log: a.log,
+		Vault: keys, Base: base, Log: a.log,
 		RedirectURL: func(id string) string { return a.cfg.BaseURL + "/oauth/callback/" + id },
 	})
 	boxes := &mailboxes{
-		credentials: grants, providers: a.providers, organization: a.store.Organization, rootCAs: roots,
+		credentials: grants, providers: grants.Providers, organization: a.store.Organization, rootCAs: roots,
 		maxMessage: cfg.MaxMessage << 20, allowPrivate: cfg.AllowPrivateHosts, log: a.log,
 	}
 	boxes.budget = syncer.NewBudget(boxes.limits)
 	blobs := a.store.Blobs(a.packs)
 	a.Portal = portal.New(portal.Deps{
-		Store: a.store, Consent: grants, Providers: a.providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
+		Store: a.store, Consent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
 		Ask: boxes.ask, Writable: a.writable,
 		RawMail: blobs.Open, CheckHost: func(ctx context.Context, host string, allow bool) error {
 			return netguard.CheckHost(ctx, host, allow || cfg.AllowPrivateHosts)

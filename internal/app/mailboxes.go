@@ -24,7 +24,7 @@ type credentials interface {
 // where (the provider's data) and how (imapconn).
 type mailboxes struct {
 	credentials  credentials
-	providers    mailroom.Providers
+	providers    mailroom.ProvidersOf
 	organization func(ctx context.Context, id string) (mailroom.Organization, error)
 	rootCAs      *x509.CertPool
 	maxMessage   int64
@@ -88,7 +88,11 @@ func (o *mailboxes) account(ctx context.Context, m mailroom.Mailbox) (imapconn.A
 		}
 		private = private || org.AllowPrivateHosts
 	} else {
-		p, ok := o.providers.ByID(m.ProviderID)
+		offered, err := o.providers(ctx, m.OrgID)
+		if err != nil {
+			return a, err
+		}
+		p, ok := offered.ByID(m.ProviderID)
 		if !ok {
 			return a, mailroom.E(mailroom.NeedsVendor, "grant.error.no_provider")
 		}
@@ -103,8 +107,9 @@ func (o *mailboxes) account(ctx context.Context, m mailroom.Mailbox) (imapconn.A
 
 // limits are the manners of a mailbox's provider towards it.
 func (o *mailboxes) limits(m mailroom.Mailbox) syncer.Limits {
-	p, ok := o.providers.ByID(m.ProviderID)
-	if !ok {
+	offered, err := o.providers(context.Background(), m.OrgID) // in memory, but for a moment now and then
+	p, ok := offered.ByID(m.ProviderID)
+	if err != nil || !ok {
 		return syncer.Limits{Provider: m.IMAP.Host}
 	}
 	return syncer.Limits{Connections: p.MaxConnections, Provider: p.ID, SignIns: p.SignIns}

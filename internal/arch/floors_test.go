@@ -44,12 +44,20 @@ var rooms = map[string]room{
 		"reading mail needs the wire and the words"},
 	"internal/oauth": {1, []string{words, "internal/netguard"},
 		"speaking to a provider needs the words and the guard of outgoing connections"},
+	"internal/graph": {1, []string{words, "internal/netguard"},
+		"reading a tenant's directory needs the words and the guard of outgoing connections"},
+	"internal/courier": {1, []string{words, "internal/netguard"},
+		"carrying a notice needs the words and the guard of outgoing connections"},
 	"internal/envelope": {1, []string{words},
 		"reading a message needs only the words"},
 
 	"internal/access": {2, []string{words, "internal/vault"},
 		floor2},
 	"internal/portal": {2, []string{words, "internal/envelope"},
+		floor2},
+	"internal/doctor": {2, []string{words},
+		floor2},
+	"internal/notice": {2, []string{words, "internal/i18n"},
 		floor2},
 	"internal/syncer": {2, []string{words, "internal/envelope"},
 		floor2},
@@ -65,6 +73,7 @@ var rooms = map[string]room{
 		"the demo is the same app inside the pretend world, furnished through portal as people would"},
 
 	"internal/pretend/issuer": {4, pretend, pretendWhy},
+	"internal/pretend/graph":  {4, pretend, pretendWhy},
 	"internal/pretend/imapd":  {4, pretend, pretendWhy},
 	"internal/pretend/world":  {4, pretend, pretendWhy},
 

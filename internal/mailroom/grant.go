@@ -14,7 +14,17 @@ type Grant struct {
 	RefreshedAt                      time.Time
 	ExpiresAt                        time.Time // of the access token
 	Version                          int64     // grows with each stored token
+	Via                              GrantVia
 }
+
+// GrantVia says how the account that granted relates to the mailbox that was typed.
+type GrantVia string
+
+const (
+	ViaSelf   GrantVia = ""       // the account's own address
+	ViaAlias  GrantVia = "alias"  // another name of the same mailbox
+	ViaShared GrantVia = "shared" // a shared mailbox that the account may open, by explicit choice
+)
 
 // Sealed is a secret at rest: ciphertext and the name of the key that opens it.
 type Sealed struct {

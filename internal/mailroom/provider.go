@@ -2,6 +2,7 @@ package mailroom
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 )
@@ -54,6 +55,13 @@ type Provider struct {
 
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
+	// ClientKey and ClientCertificate, both in PEM form, prove the client by a
+	// signed assertion in place of a secret (RFC 7523 §2.2).
+	ClientKey         string `json:"client_key,omitempty"`
+	ClientCertificate string `json:"client_certificate,omitempty"`
+	// SecretExpires is when the client's secret or certificate runs out; zero when
+	// nobody said.
+	SecretExpires time.Time `json:"secret_expires,omitzero"`
 	// TokenAuth says how the secret goes to the token endpoint: "basic" (RFC 6749
 	// §2.3.1, the default) or "post", in the body.
 	TokenAuth  string            `json:"token_auth,omitempty"`
@@ -72,8 +80,38 @@ type Provider struct {
 	SignIns int `json:"sign_ins,omitempty"`
 	// IdleSeconds after which IDLE is renewed (RFC 2177: under 29 minutes).
 	IdleSeconds int `json:"idle_seconds"`
+	// RefreshDays after which a refresh token that is not used dies; 0 for never.
+	RefreshDays int `json:"refresh_days,omitempty"`
+	// Testing: the registration is in testing mode, whose refresh tokens live seven
+	// days from the grant on (Google).
+	Testing bool `json:"testing,omitempty"`
+	// Untested: taken from the vendor's pages and tried by nobody here.
+	Untested bool `json:"untested,omitempty"`
+	// AdminConsentURL is where an administrator consents for a whole tenant,
+	// "{tenant}" in it is replaced (docs/providers.md 2.4); "" where there is no such
+	// thing.
+	AdminConsentURL string `json:"admin_consent_url,omitempty"`
+	// Consoles are the administrator's web pages that help names: "entra",
+	// "exchange", "licences", "apps".
+	Consoles map[string]string `json:"consoles,omitempty"`
+	// Directory is what the doctor reads; nil where there is nothing to read.
+	Directory *Directory `json:"directory,omitempty"`
 	// Loopback allows plain text and private addresses: the demo's and tests' world.
 	Loopback bool `json:"loopback,omitempty"`
+}
+
+// Directory is the read-only door to a tenant's directory, with a registration of
+// its own: granting consent again to the mail registration can drop what the tenant
+// had granted it before (docs/providers.md 2.1).
+type Directory struct {
+	URL          string   `json:"url"` // "https://graph.microsoft.com/v1.0"
+	ClientID     string   `json:"client_id,omitempty"`
+	ClientSecret string   `json:"client_secret,omitempty"`
+	ClientKey    string   `json:"client_key,omitempty"`
+	Certificate  string   `json:"client_certificate,omitempty"`
+	Scopes       []string `json:"scopes"`      // with an administrator's consent
+	SelfScopes   []string `json:"self_scopes"` // which a person may give for themselves
+	MailService  string   `json:"mail_service"`
 }
 
 // Operator is who runs the provider's servers.
@@ -90,8 +128,15 @@ func (p Provider) IdleRenewal() time.Duration {
 	return time.Duration(p.IdleSeconds) * time.Second
 }
 
-// Providers is the list that an installation offers.
+// Providers is a list of what is offered.
 type Providers []Provider
+
+// ProvidersOf is what an organization is offered: the installation's providers,
+// with what the organization's administrators set over and beside them.
+type ProvidersOf func(ctx context.Context, orgID string) (Providers, error)
+
+// Of is a ProvidersOf that offers the same to everybody.
+func (ps Providers) Of(context.Context, string) (Providers, error) { return ps, nil }
 
 // ByID finds a provider.
 func (ps Providers) ByID(id string) (Provider, bool) {

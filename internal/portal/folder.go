@@ -29,7 +29,7 @@ func (p *Portal) RefreshFolders(ctx context.Context, u mailroom.User) (MappingPa
 		return page, err
 	}
 	page.Live, page.Problem = problem == nil, mailroom.ProblemOf(problem, p.now())
-	p.sign(page.Mailbox, page.Problem)
+	p.sign(ctx, page.Mailbox, page.Problem)
 	return page, nil
 }
 

@@ -32,7 +32,7 @@ func (p *Portal) BeginGrant(ctx context.Context, u mailroom.User, binding string
 	if row.Mailbox.PasswordSet {
 		return "", mailroom.E(mailroom.Conflict, "password.blocks_grant").On("password")
 	}
-	pr, ok := p.d.Providers.ByID(want.ProviderID)
+	pr, ok := p.provider(ctx, u.OrgID, want.ProviderID)
 	if !ok {
 		return "", mailroom.E(mailroom.NeedsVendor, "account.error.not_offered").On("account").With("account", string(f.Account))
 	}

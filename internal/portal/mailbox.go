@@ -9,7 +9,11 @@ import (
 // Integrations is the page with the four settings.
 func (p *Portal) Integrations(ctx context.Context, u mailroom.User) (Integrations, error) {
 	var v Integrations
-	for _, pr := range p.d.Providers {
+	offered, err := p.d.Providers(ctx, u.OrgID)
+	if err != nil {
+		return v, err
+	}
+	for _, pr := range offered {
 		if pr.Configured() {
 			v.Grantable = append(v.Grantable, pr)
 		}
@@ -32,7 +36,7 @@ func (p *Portal) Integrations(ctx context.Context, u mailroom.User) (Integration
 			v.Grant = &g
 		}
 	}
-	if pr, ok := p.d.Providers.ByID(row.Mailbox.ProviderID); ok {
+	if pr, ok := offered.ByID(row.Mailbox.ProviderID); ok {
 		v.Provider = &pr
 	}
 	v.PasswordBlocks = passwordBlocks(row.Mailbox)
@@ -40,7 +44,7 @@ func (p *Portal) Integrations(ctx context.Context, u mailroom.User) (Integration
 		return v, err
 	}
 	v.State = mailroom.MailboxState(row.Mailbox, row.Ready(), statesOf(v.Mappings))
-	v.Mappings = p.under(row, v.Mappings)
+	v.Mappings = p.under(ctx, row, v.Mappings)
 	v.Next = nextSetting(row, len(v.Mappings))
 	return v, nil
 }
@@ -219,7 +223,11 @@ func (p *Portal) account(ctx context.Context, u mailroom.User, f AccountForm) (m
 		m.IMAP = end
 		return m, err
 	}
-	offered := p.d.Providers.OfKind(f.Account)
+	all, err := p.d.Providers(ctx, u.OrgID)
+	if err != nil {
+		return m, err
+	}
+	offered := all.OfKind(f.Account)
 	if f.ProviderID == "" {
 		if len(offered) == 0 {
 			return m, mailroom.E(mailroom.NeedsVendor, "account.error.not_offered").On("account").With("account", string(f.Account))

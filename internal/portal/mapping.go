@@ -36,7 +36,7 @@ func (p *Portal) MappingPage(ctx context.Context, u mailroom.User) (MappingPage,
 	if len(v.Rows) == 0 {
 		v.Suggested = suggest(v.Folders, v.OTYS)
 	}
-	v.Rows = p.under(row, v.Rows)
+	v.Rows = p.under(ctx, row, v.Rows)
 	return v, nil
 }
 
@@ -143,10 +143,10 @@ func rate(p mailroom.Progress, now time.Time) float64 {
 // under lets the mailbox's own state speak for its mappings: what was checked a
 // moment before the grant died is not "up to date", and no end can be foretold
 // while nothing is read. What a person paused stays paused.
-func (p *Portal) under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
-	p.sign(m.Mailbox, m.Mailbox.Problem)
+func (p *Portal) under(ctx context.Context, m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
+	p.sign(ctx, m.Mailbox, m.Mailbox.Problem)
 	for _, r := range rows {
-		p.sign(m.Mailbox, r.Progress.Problem)
+		p.sign(ctx, m.Mailbox, r.Progress.Problem)
 	}
 	var state mailroom.State
 	switch problem := m.Mailbox.Problem; {
@@ -178,12 +178,12 @@ func (p *Portal) under(m mailroom.MailboxRow, rows []MappingRow) []MappingRow {
 }
 
 // sign says in a problem whose server it is about: "Microsoft asked us to wait".
-func (p *Portal) sign(m mailroom.Mailbox, pr *mailroom.Problem) {
+func (p *Portal) sign(ctx context.Context, m mailroom.Mailbox, pr *mailroom.Problem) {
 	if pr == nil {
 		return
 	}
 	name := m.IMAP.Host
-	if pv, ok := p.d.Providers.ByID(m.ProviderID); ok {
+	if pv, ok := p.provider(ctx, m.OrgID, m.ProviderID); ok {
 		name = pv.Operator()
 	}
 	if _, said := pr.Args["provider"]; said || name == "" {

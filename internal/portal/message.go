@@ -77,7 +77,7 @@ func (p *Portal) mailboxHead(ctx context.Context, u mailroom.User, v *MailList) 
 			return err
 		}
 		v.State = mailroom.MailboxState(row.Mailbox, row.Ready(), statesOf(v.Mappings))
-		v.Mappings = p.under(row, v.Mappings)
+		v.Mappings = p.under(ctx, row, v.Mappings)
 	}
 	v.OpenChoices, v.Quarantined, err = p.d.Store.Waiting(ctx, u.OrgID, u.ID)
 	return err

@@ -23,7 +23,7 @@ import (
 type Deps struct {
 	Store     Store
 	Consent   Consent
-	Providers mailroom.Providers
+	Providers mailroom.ProvidersOf
 	// LiveFolders asks the mailbox's server for its folders.
 	LiveFolders func(context.Context, mailroom.Mailbox) ([]mailroom.Folder, error)
 	// CreateFolder makes a folder in the mailbox: the one change that Mailroom
@@ -76,6 +76,15 @@ func forbidden() *mailroom.Error { return mailroom.E(mailroom.Forbidden, "error.
 
 func invalid(field, key string) *mailroom.Error {
 	return mailroom.E(mailroom.Invalid, key).On(field)
+}
+
+// provider is one that the organization is offered.
+func (p *Portal) provider(ctx context.Context, orgID, id string) (mailroom.Provider, bool) {
+	offered, err := p.d.Providers(ctx, orgID)
+	if err != nil {
+		p.d.Log.Error("providers", "err", err)
+	}
+	return offered.ByID(id)
 }
 
 func (p *Portal) now() time.Time { return p.d.Now().UTC().Truncate(time.Microsecond) }

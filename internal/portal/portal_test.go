@@ -69,7 +69,7 @@ func newWorld(t *testing.T) *world {
 			{ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook, ClientID: "id"},
 			{ID: "google", Name: "Gmail", Kind: mailroom.Gmail},
 			{ID: "company", Name: "Company", Kind: mailroom.Other, ClientID: "id"},
-		},
+		}.Of,
 	})
 	w.admin = got(w.AddOrganization(w.ctx, portal.SetupForm{Organization: "Werk & Co", Name: "Ad Min", Email: "ad@werk.example", Password: "correct horse battery"}))
 	w.anna = w.addUser("anna@werk.example", "Anna", mailroom.Recruiter)

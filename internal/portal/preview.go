@@ -59,7 +59,7 @@ func (p *Portal) Preview(ctx context.Context, u mailroom.User, f MappingForm) (P
 	seen, err := p.lookInto(ctx, row, f)
 	if err != nil {
 		v.Problem = mailroom.ProblemOf(err, p.now())
-		p.sign(row.Mailbox, v.Problem)
+		p.sign(ctx, row.Mailbox, v.Problem)
 		return v, nil
 	}
 	headers := seen.Headers

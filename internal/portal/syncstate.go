@@ -35,7 +35,7 @@ func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (
 		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], compared(mappingRow(r, now), findings))
 	}
 	for _, m := range mailboxes {
-		row := p.syncStateRow(m, rows[m.Mailbox.ID])
+		row := p.syncStateRow(ctx, m, rows[m.Mailbox.ID])
 		v.Counts[row.State]++
 		if !trouble || row.State.Troubled() {
 			v.Rows = append(v.Rows, row)
@@ -53,7 +53,7 @@ func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (
 	return v, nil
 }
 
-func (p *Portal) syncStateRow(m mailroom.MailboxRow, rows []MappingRow) SyncStateRow {
+func (p *Portal) syncStateRow(ctx context.Context, m mailroom.MailboxRow, rows []MappingRow) SyncStateRow {
 	row := SyncStateRow{
 		Mailbox: m.Mailbox, Owner: m.Owner, Mappings: rows, Problem: m.Mailbox.Problem,
 		State:     mailroom.MailboxState(m.Mailbox, m.Ready(), statesOf(rows)),
@@ -62,13 +62,13 @@ func (p *Portal) syncStateRow(m mailroom.MailboxRow, rows []MappingRow) SyncStat
 	if !m.Owner.DisabledAt.IsZero() {
 		row.State = mailroom.StatePaused // a disabled user's mailbox is not read
 	}
-	if pr, ok := p.d.Providers.ByID(m.Mailbox.ProviderID); ok {
+	if pr, ok := p.provider(ctx, m.Mailbox.OrgID, m.Mailbox.ProviderID); ok {
 		row.Provider = pr.Name
 	}
 	if row.Problem == nil {
 		row.Problem = worstProblem(rows)
 	}
-	row.Mappings = p.under(m, rows)
+	row.Mappings = p.under(ctx, m, rows)
 	return row
 }
 
@@ -114,7 +114,7 @@ func (p *Portal) Runs(ctx context.Context, u mailroom.User, mappingID string) (R
 	if err != nil {
 		return v, err
 	}
-	for _, r := range p.under(row, rows) {
+	for _, r := range p.under(ctx, row, rows) {
 		if r.Mapping.ID == mappingID {
 			v.Row = r
 		}

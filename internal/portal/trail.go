@@ -76,7 +76,7 @@ func (p *Portal) trailPage(ctx context.Context, u mailroom.User, id string) (v T
 	v = TrailPage{Mailbox: row.Mailbox, Owner: row.Owner, Blind: row.Owner.ID != u.ID}
 	if row.Mailbox.ID != "" {
 		v.Folders, err = p.mappingRows(ctx, row.Mailbox.ID)
-		v.Folders = p.under(row, v.Folders)
+		v.Folders = p.under(ctx, row, v.Folders)
 	}
 	return v, row, err
 }
@@ -352,7 +352,7 @@ func (p *Portal) look(ctx context.Context, u mailroom.User, row mailroom.Mailbox
 			return mailroom.AsError(err)
 		}
 		v.Problem = mailroom.ProblemOf(err, time.Time{})
-		p.sign(row.Mailbox, v.Problem)
+		p.sign(ctx, row.Mailbox, v.Problem)
 		return nil
 	}
 	v.Search = finds

@@ -9,12 +9,12 @@ import (
 )
 
 const grantColumns = `id, org_id, mailbox_id, provider_id, subject, account, tenant_id, scopes, granted_by, granted_at,
-	refreshed_at, expires_at, version`
+	refreshed_at, expires_at, version, via`
 
 func scanGrant(r row) (g mailroom.Grant, err error) {
 	var scopes string
 	err = r.Scan(&g.ID, &g.OrgID, &g.MailboxID, &g.ProviderID, &g.Subject, &g.Account, &g.TenantID, &scopes, &g.GrantedBy,
-		at(&g.GrantedAt), at(&g.RefreshedAt), at(&g.ExpiresAt), &g.Version)
+		at(&g.GrantedAt), at(&g.RefreshedAt), at(&g.ExpiresAt), &g.Version, &g.Via)
 	g.Scopes = strings.Fields(scopes)
 	return g, err
 }
@@ -36,7 +36,7 @@ func credentials(ctx context.Context, q runner, mailboxID string) (mailroom.Cred
 			m.data_key_id, m.data_key_sealed, m.password_key, m.password_sealed,
 			COALESCE(g.id, ''), COALESCE(g.provider_id, ''), COALESCE(g.subject, ''), COALESCE(g.account, ''),
 			COALESCE(g.tenant_id, ''), COALESCE(g.scopes, ''), COALESCE(g.granted_by, ''), COALESCE(g.granted_at, 0),
-			COALESCE(g.refreshed_at, 0), COALESCE(g.expires_at, 0), COALESCE(g.version, 0),
+			COALESCE(g.refreshed_at, 0), COALESCE(g.expires_at, 0), COALESCE(g.version, 0), COALESCE(g.via, ''),
 			COALESCE(g.access_key, ''), g.access_data, COALESCE(g.refresh_key, ''), g.refresh_data,
 			COALESCE(g.lease_owner, ''), COALESCE(g.lease_until, 0)
 		FROM mailboxes m LEFT JOIN grants g ON g.mailbox_id = m.id
@@ -50,7 +50,7 @@ func scanCredentials(r row) (c mailroom.Credentials, err error) {
 	err = r.Scan(&c.MailboxID, &c.OrgID, &c.UserID, &c.Address, &c.ProviderID, at(&retired), asJSON(&c.Problem),
 		&c.DataKey.KeyID, &c.DataKey.Data, &c.Password.KeyID, &c.Password.Data,
 		&g.ID, &g.ProviderID, &g.Subject, &g.Account, &g.TenantID, &scopes, &g.GrantedBy, at(&g.GrantedAt),
-		at(&g.RefreshedAt), at(&g.ExpiresAt), &g.Version,
+		at(&g.RefreshedAt), at(&g.ExpiresAt), &g.Version, &g.Via,
 		&c.Secrets.Access.KeyID, &c.Secrets.Access.Data, &c.Secrets.Refresh.KeyID, &c.Secrets.Refresh.Data,
 		&c.LeaseOwner, at(&c.LeaseUntil))
 	c.Retired = !retired.IsZero()
@@ -115,9 +115,9 @@ func versionOf(c mailroom.Credentials) int64 {
 func (t *tx) insertGrant(ctx context.Context, n mailroom.NewGrant) error {
 	g := n.Grant
 	_, err := t.exec(ctx, `INSERT INTO grants(`+grantColumns+`, access_key, access_data, refresh_key, refresh_data)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)`,
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)`,
 		g.ID, g.OrgID, g.MailboxID, g.ProviderID, clean(g.Subject), clean(g.Account), clean(g.TenantID), clean(strings.Join(g.Scopes, " ")),
-		g.GrantedBy, mailroom.Micros(g.GrantedAt), mailroom.Micros(g.RefreshedAt), mailroom.Micros(g.ExpiresAt), g.Version,
+		g.GrantedBy, mailroom.Micros(g.GrantedAt), mailroom.Micros(g.RefreshedAt), mailroom.Micros(g.ExpiresAt), g.Version, g.Via,
 		n.Secrets.Access.KeyID, n.Secrets.Access.Data, n.Secrets.Refresh.KeyID, n.Secrets.Refresh.Data)
 	return err
 }
