@@ -16,6 +16,10 @@ func accessIdentity(grantID string) string     { return "grant:" + grantID + ":a
 func refreshIdentity(grantID string) string    { return "grant:" + grantID + ":refresh" }
 func verifierIdentity(stateHash string) string { return "auth_request:" + stateHash + ":verifier" }
 
+func pendingIdentity(id string) string       { return "pending_grant:" + id + ":data" }
+func credentialIdentity(id string) string    { return "credential:" + id + ":secret" }
+func doctorIdentity(stateHash string) string { return "doctor_request:" + stateHash + ":verifier" }
+
 // opened are the secrets of a grant in clear, and the key that seals the next ones.
 type opened struct {
 	key             *vault.DataKey
