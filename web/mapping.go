@@ -92,7 +92,7 @@ func saveMapping(c *call) error {
 		form.Rows = append(form.Rows, portal.MappingForm{ID: r.ID, RawName: r.Folder, OTYSFolder: r.OTYS, Since: since, Paused: r.Paused,
 			Subfolders: r.Subfolders, Removal: r.Removal})
 	}
-	before, err := c.Portal.MappingPage(c.r.Context(), c.user)
+	before, err := c.Portal.Mapped(c.r.Context(), c.user)
 	if f.OK() && err == nil {
 		err = c.Portal.SaveMappings(c.r.Context(), c.user, form)
 	}
@@ -103,11 +103,11 @@ func saveMapping(c *call) error {
 		if noFolder(rows) {
 			c.flash("note", "mappings.saved_none")
 		} else {
-			after, err := c.Portal.MappingPage(c.r.Context(), c.user)
+			after, err := c.Portal.Mapped(c.r.Context(), c.user)
 			if err != nil {
 				return err
 			}
-			c.offerUndo(before.Rows, after.Rows)
+			c.offerUndo(before, after)
 		}
 		return c.redirect(mappingPath)
 	}

@@ -51,6 +51,7 @@ type settings interface {
 	FinishGrant(ctx context.Context, u mailroom.User, binding string, cb portal.Callback) (mailroom.GrantOutcome, error)
 	Revoke(ctx context.Context, u mailroom.User) (mailroom.RevokeOutcome, error)
 	MappingPage(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
+	Mapped(ctx context.Context, u mailroom.User) ([]mailroom.MappingRow, error)
 	RefreshFolders(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
 	SaveMappings(ctx context.Context, u mailroom.User, f portal.MappingsForm) error
 	UndoPage(ctx context.Context, u mailroom.User, mappingID string) (portal.UndoPage, error)

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"mailroom/internal/mailroom"
-	"mailroom/internal/portal"
 	"mailroom/templates"
 )
 
@@ -51,9 +50,9 @@ const undoable = 4
 // offerUndo says that mappings were saved, what becomes of mail whose row went,
 // and offers to undo the rows that are new. before and after are the rows around
 // the saving.
-func (c *call) offerUndo(before, after []portal.MappingRow) {
-	had := func(rows []portal.MappingRow, id string) bool {
-		return slices.ContainsFunc(rows, func(r portal.MappingRow) bool { return r.Mapping.ID == id })
+func (c *call) offerUndo(before, after []mailroom.MappingRow) {
+	had := func(rows []mailroom.MappingRow, id string) bool {
+		return slices.ContainsFunc(rows, func(r mailroom.MappingRow) bool { return r.Mapping.ID == id })
 	}
 	p := templates.Page{T: c.t}
 	var links []templates.FlashLink

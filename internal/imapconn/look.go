@@ -95,7 +95,7 @@ func (c *Conn) Sample(ctx context.Context, set mailroom.UIDSet, headers bool, ea
 // UID of the set that answered, with the header if one was asked for.
 func (c *Conn) look(ctx context.Context, set mailroom.UIDSet, items imapwire.FetchItems, each func(*imapwire.Message, []byte)) error {
 	var header []byte
-	seen := map[uint32]bool{}
+	seen, asked := map[uint32]bool{}, askedFor(items)
 	h := imapwire.FetchHandler{
 		Body: func(_ *imapwire.Message, lit *imapwire.Literal) (err error) {
 			header, err = io.ReadAll(io.LimitReader(lit, maxSampledHeader))
@@ -104,7 +104,8 @@ func (c *Conn) look(ctx context.Context, set mailroom.UIDSet, items imapwire.Fet
 		Done: func(m *imapwire.Message) error {
 			its := header
 			header = nil
-			if m.UID == 0 || seen[m.UID] || !set.Contains(m.UID) || !answers(m, items) {
+			// What has nothing that was asked for is a message whose flags changed meanwhile.
+			if m.UID == 0 || seen[m.UID] || !set.Contains(m.UID) || m.Has&asked == 0 {
 				return nil
 			}
 			seen[m.UID] = true
@@ -121,8 +122,8 @@ func (c *Conn) look(ctx context.Context, set mailroom.UIDSet, items imapwire.Fet
 	return nil
 }
 
-// answers tells an answer from flags of a message that changed meanwhile.
-func answers(m *imapwire.Message, items imapwire.FetchItems) bool {
+// askedFor is what an answer to these items has, all or some of it.
+func askedFor(items imapwire.FetchItems) imapwire.Has {
 	var asked imapwire.Has
 	for bit, on := range map[imapwire.Has]bool{
 		imapwire.HasSize: items.Size, imapwire.HasInternalDate: items.InternalDate, imapwire.HasGmailID: items.GmailID,
@@ -132,7 +133,7 @@ func answers(m *imapwire.Message, items imapwire.FetchItems) bool {
 			asked |= bit
 		}
 	}
-	return m.Has&asked != 0
+	return asked
 }
 
 // Find looks for mails in the open folder by their headers. The keys are simple

@@ -57,6 +57,16 @@ func suggest(folders []mailroom.Folder, otys []mailroom.OTYSFolder) []MappingFor
 	return out
 }
 
+// Mapped are the user's mappings as they are stored, without what follows from
+// them at a time.
+func (p *Portal) Mapped(ctx context.Context, u mailroom.User) ([]mailroom.MappingRow, error) {
+	row, err := p.ownMailbox(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return p.d.Store.MappingRows(ctx, row.Mailbox.ID)
+}
+
 func (p *Portal) mappingRows(ctx context.Context, mailboxID string) ([]MappingRow, error) {
 	stored, err := p.d.Store.MappingRows(ctx, mailboxID)
 	if err != nil {
@@ -69,12 +79,16 @@ func (p *Portal) mappingRows(ctx context.Context, mailboxID string) ([]MappingRo
 	if err != nil {
 		return nil, err
 	}
-	now := p.now()
+	return rowsOf(stored, findings, p.now()), nil
+}
+
+// rowsOf makes rows of pages of what is stored, in its order.
+func rowsOf(stored []mailroom.MappingRow, findings []mailroom.Finding, now time.Time) []MappingRow {
 	var out []MappingRow
 	for _, r := range stored {
 		out = append(out, compared(mappingRow(r, now), findings))
 	}
-	return out, nil
+	return out
 }
 
 const (

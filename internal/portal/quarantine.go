@@ -37,11 +37,11 @@ func (p *Portal) Quarantined(ctx context.Context, u mailroom.User) ([]Quarantine
 
 // nameOf is a user's name, "" for nobody and for who is not here any more.
 func (p *Portal) nameOf(ctx context.Context, u mailroom.User, id string, known map[string]string) (string, error) {
-	if id == "" || id == u.ID {
-		if id == u.ID {
-			return u.Name, nil
-		}
+	switch id {
+	case "":
 		return "", nil
+	case u.ID:
+		return u.Name, nil
 	}
 	if name, ok := known[id]; ok {
 		return name, nil

@@ -31,8 +31,8 @@ func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (
 	now := p.now()
 	v.Stopped = p.stopped(ctx, now)
 	rows := map[string][]MappingRow{}
-	for _, r := range stored {
-		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], compared(mappingRow(r, now), findings))
+	for _, r := range rowsOf(stored, findings, now) {
+		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], r)
 	}
 	for _, m := range mailboxes {
 		row := p.syncStateRow(ctx, m, rows[m.Mailbox.ID])
@@ -110,24 +110,25 @@ func (p *Portal) Runs(ctx context.Context, u mailroom.User, mappingID string) (R
 	if err != nil {
 		return v, err
 	}
-	rows, err := p.mappingRows(ctx, m.MailboxID)
+	stored, err := p.d.Store.MappingRows(ctx, m.MailboxID)
 	if err != nil {
 		return v, err
 	}
-	for _, r := range p.under(ctx, row, rows) {
+	findings, err := p.d.Store.Findings(ctx, u.OrgID, m.MailboxID, manyFindings)
+	if err != nil {
+		return v, err
+	}
+	for _, r := range p.under(ctx, row, rowsOf(stored, findings, p.now())) {
 		if r.Mapping.ID == mappingID {
 			v.Row = r
 		}
 	}
-	if v.Runs, err = p.d.Store.Runs(ctx, u.OrgID, mappingID, 50); err != nil {
-		return v, err
-	}
-	all, err := p.d.Store.Findings(ctx, u.OrgID, m.MailboxID, manyFindings)
-	for _, f := range all {
+	for _, f := range findings {
 		if f.MappingID == mappingID {
 			v.Findings = append(v.Findings, f)
 		}
 	}
+	v.Runs, err = p.d.Store.Runs(ctx, u.OrgID, mappingID, 50)
 	return v, err
 }
 

@@ -89,7 +89,6 @@ func (s *session) copies(ctx context.Context, conn Conn, l *ledger, set mailroom
 // deliverCopies is the transaction of some copies. filed is empty where the
 // database would not have them: they are read in full then.
 func (s *session) deliverCopies(ctx context.Context, l *ledger, generation uint32, copies []mailroom.Copy, run *runLog) (filed mailroom.UIDSet, err error) {
-	now := s.now()
 	b := mailroom.Batch{Mapping: l.mapping, Owner: s.work.Mailbox.Address, UserID: s.work.Mailbox.UserID, Copies: copies}
 	var h haul
 	var uids []uint32
@@ -101,15 +100,12 @@ func (s *session) deliverCopies(ctx context.Context, l *ledger, generation uint3
 	}
 	h.placed = mailroom.UIDs(uids...)
 
-	l.write.Lock()
-	defer l.write.Unlock()
-	if l.generation() != generation {
-		return filed, errStale
-	}
-	b.Progress = l.after(h, now)
-	_, err = s.k.Store.Deliver(ctx, s.claim, b)
+	err = s.commit(ctx, l, generation, b, h, run)
 	switch kind := mailroom.KindOf(err); {
 	case err == nil:
+		return h.placed, nil
+	case errors.Is(err, errStale):
+		return filed, err
 	case errors.Is(err, mailroom.ErrFenced), ctx.Err() != nil:
 		return filed, storeErr(err)
 	case kind == mailroom.NotFound:
@@ -120,10 +116,4 @@ func (s *session) deliverCopies(ctx context.Context, l *ledger, generation uint3
 		s.log.Info("copies are read in full", "mapping", l.mapping.ID, "count", len(copies), cause(err))
 		return filed, nil
 	}
-	l.filed(h, now)
-	s.moving()
-	run.filed(ctx, len(copies), 0)
-	s.k.counters.batches.Add(1)
-	s.k.counters.stored.Add(int64(len(copies)))
-	return h.placed, nil
 }

@@ -136,7 +136,13 @@ func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32,
 		}
 	}
 	h.placed, h.quarantined = mailroom.UIDs(placed...), mailroom.UIDs(quarantined...)
+	return s.commit(ctx, l, generation, b, h, run)
+}
 
+// commit is the transaction of a batch, and what is said and counted after it.
+// The error is the database's own, or errStale.
+func (s *session) commit(ctx context.Context, l *ledger, generation uint32, b mailroom.Batch, h haul, run *runLog) error {
+	now := s.now()
 	l.write.Lock()
 	defer l.write.Unlock()
 	if l.generation() != generation {
@@ -148,9 +154,10 @@ func (s *session) deliverOnce(ctx context.Context, l *ledger, generation uint32,
 	}
 	l.filed(h, now)
 	s.moving()
-	run.filed(ctx, len(b.Mails), len(b.Quarantined))
+	placed := len(b.Mails) + len(b.Copies)
+	run.filed(ctx, placed, len(b.Quarantined))
 	s.k.counters.batches.Add(1)
-	s.k.counters.stored.Add(int64(len(b.Mails)))
+	s.k.counters.stored.Add(int64(placed))
 	s.k.counters.quarantined.Add(int64(len(b.Quarantined)))
 	return nil
 }
