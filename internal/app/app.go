@@ -105,7 +105,7 @@ func (a *App) wire() error {
 	if err != nil {
 		return err
 	}
-	keys, err := cfg.keyring()
+	keys, err := cfg.keyring(a.log)
 	if err != nil {
 		return err
 	}

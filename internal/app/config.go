@@ -202,7 +202,9 @@ func withProvider(list mailroom.Providers, p mailroom.Provider) mailroom.Provide
 	return append(list, p)
 }
 
-func (c *Config) keyring() (*vault.Keyring, error) {
+// keyring is the key-encryption keys; a key file that changes is picked up while
+// the program runs.
+func (c *Config) keyring(log *slog.Logger) (*vault.Keyring, error) {
 	if c.Key != "" {
 		k, err := vault.Parse(c.Key)
 		if err != nil {
@@ -210,7 +212,7 @@ func (c *Config) keyring() (*vault.Keyring, error) {
 		}
 		return k, nil
 	}
-	k, err := vault.LoadFile(c.KeyFile)
+	k, err := vault.FollowFile(c.KeyFile, func(err error) { log.Error("the key file is not usable; the keys read before stay", "err", err) })
 	if err != nil {
 		return nil, fmt.Errorf("MAILROOM_KEY_FILE: %w", err)
 	}

@@ -20,6 +20,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
 )
 
 // KeySize is the length of every key in octets: AES-256.
@@ -37,28 +40,53 @@ var (
 	ErrDamaged = errors.New("vault: sealed value does not open")
 )
 
-// Keyring is a set of key-encryption keys. The newest seals, every one opens.
-// It is not changed after it is made.
+// Keyring is a set of key-encryption keys. The one that seals is the last of the
+// list that is not waiting; every one opens. A ring that follows its file picks a
+// changed one up by itself; any other never changes. It is safe for use by many
+// goroutines.
 type Keyring struct {
-	keys   map[string]cipher.AEAD
+	now    atomic.Pointer[keySet]
+	follow *followed // nil: the keys never change
+}
+
+// keySet is a list of keys as it was read.
+type keySet struct {
+	list   []Key // without secrets, in the order of the list
+	opens  map[string]cipher.AEAD
+	macs   map[string][]byte
 	newest string
 }
 
+// Key is what may be told of a key-encryption key.
+type Key struct {
+	ID      string
+	Made    time.Time // the day that its id tells; zero when it tells none
+	Seals   bool      // what is sealed now, is sealed by it
+	Waiting bool      // it opens, and seals nothing yet
+}
+
+// Keys are those on the ring, oldest first.
+func (r *Keyring) Keys() []Key { return slices.Clone(r.current().list) }
+
 // Newest is the id of the key that seals.
-func (r *Keyring) Newest() string { return r.newest }
+func (r *Keyring) Newest() string { return r.current().newest }
 
 // Has reports whether the ring can open what the named key sealed.
-func (r *Keyring) Has(keyID string) bool { return r.keys[keyID] != nil }
+func (r *Keyring) Has(keyID string) bool { return r.current().opens[keyID] != nil }
 
 // Seal seals a secret directly with the newest key, for the few that belong to
 // no mailbox. identity must be the same when it is opened; it is not secret.
 func (r *Keyring) Seal(identity string, secret []byte) (keyID string, sealed []byte) {
-	return r.newest, seal(r.keys[r.newest], identity, secret)
+	k := r.current()
+	return k.newest, seal(k.opens[k.newest], identity, secret)
 }
 
 // Open opens what Seal sealed. Errors: ErrUnknownKey, ErrDamaged.
 func (r *Keyring) Open(identity, keyID string, sealed []byte) ([]byte, error) {
-	aead := r.keys[keyID]
+	aead := r.now.Load().opens[keyID]
+	if aead == nil { // another process may have sealed with a key that is new
+		aead = r.current().opens[keyID]
+	}
 	if aead == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKey, keyID)
 	}
@@ -68,7 +96,7 @@ func (r *Keyring) Open(identity, keyID string, sealed []byte) ([]byte, error) {
 // Rewrap seals a value again with the newest key. changed is false when it is
 // sealed with that key already.
 func (r *Keyring) Rewrap(identity, keyID string, sealed []byte) (newID string, resealed []byte, changed bool, err error) {
-	if keyID == r.newest {
+	if keyID == r.Newest() {
 		return keyID, sealed, false, nil
 	}
 	secret, err := r.Open(identity, keyID, sealed)
@@ -78,6 +106,34 @@ func (r *Keyring) Rewrap(identity, keyID string, sealed []byte) (newID string, r
 	defer clear(secret)
 	newID, resealed = r.Seal(identity, secret)
 	return newID, resealed, true, nil
+}
+
+// MAC signs a message for a purpose with a key that is derived from the newest
+// key-encryption key, so that a signature for one purpose is none for another.
+func (r *Keyring) MAC(purpose string, message []byte) (keyID string, mac []byte) {
+	k := r.current()
+	return k.newest, sign(k.macs[k.newest], purpose, message)
+}
+
+// CheckMAC reports whether MAC made mac for that purpose and message. Errors:
+// ErrUnknownKey, ErrDamaged.
+func (r *Keyring) CheckMAC(purpose, keyID string, message, mac []byte) error {
+	key := r.current().macs[keyID]
+	switch {
+	case key == nil:
+		return fmt.Errorf("%w: %q", ErrUnknownKey, keyID)
+	case !hmac.Equal(mac, sign(key, purpose, message)):
+		return ErrDamaged
+	}
+	return nil
+}
+
+func sign(key []byte, purpose string, message []byte) []byte {
+	own := hmac.New(sha256.New, key)
+	own.Write([]byte(purpose))
+	h := hmac.New(sha256.New, own.Sum(nil))
+	h.Write(message)
+	return h.Sum(nil)
 }
 
 // DataKey seals the secrets of one owner.

@@ -111,6 +111,9 @@ func TestParse(t *testing.T) {
 		{"one", "k1:" + good, "k1", ""},
 		{"blank between, no padding, comment", "# mine\n\n k1 " + strings.TrimRight(good, "=") + "\n", "k1", ""},
 		{"last is newest", "k1:" + good + ",k2:" + good, "k2", ""},
+		{"waiting", "k1:" + good + ",k2:" + good + " waiting", "k1", ""},
+		{"all wait", "k1:" + good + " waiting", "", "none seals"},
+		{"an id called waiting", "waiting " + good, "waiting", ""},
 		{"empty", " \n#\n", "", "no key"},
 		{"short", "k1:MDEyMw==", "", "key 1"},
 		{"no id", ":" + good, "", "key 1"},
@@ -170,19 +173,38 @@ func TestKeyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added, err := vault.AddKey(path, time.Now())
+	id, err := vault.AddKey(path, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if added.Newest() == keyID || !added.Has(keyID) {
-		t.Error("a new key has to come beside the old one")
+	waiting, err := vault.LoadFile(path)
+	if err != nil || waiting.Newest() != keyID || !waiting.Has(id) {
+		t.Fatalf("a key that waits has to open and not to seal: %v", err)
+	}
+	if err := vault.UseKey(path, id); err != nil {
+		t.Fatal(err)
 	}
 	loaded, err := vault.LoadFile(path)
-	if err != nil || loaded.Newest() != added.Newest() {
-		t.Fatalf("loaded newest %v, %v, want %s", loaded, err, added.Newest())
+	if err != nil || loaded.Newest() != id || !loaded.Has(keyID) {
+		t.Fatalf("the new key does not seal beside the old one: %v", err)
 	}
 	if again, err := loaded.OpenDataKey("m", keyID, sealedKey); err != nil || again.ID() != k.ID() {
 		t.Errorf("after adding a key the old data key does not open: %v", err)
+	}
+	if err := vault.DropKey(path, id); err == nil {
+		t.Error("the key that seals was dropped")
+	}
+	if err := vault.UseKey(path, "kek_other"); err == nil {
+		t.Error("a key that is not there is used")
+	}
+	if err := vault.DropKey(path, keyID); err != nil {
+		t.Error(err)
+	}
+	if after, err := vault.LoadFile(path); err != nil || after.Has(keyID) || after.Newest() != id {
+		t.Errorf("after dropping the old key: %v", err)
+	}
+	if text, _ := os.ReadFile(path); !strings.Contains(string(text), "office in Breda") {
+		t.Error("an operator's comment is gone")
 	}
 
 	if err := os.Chmod(path, 0o640); err != nil {
@@ -193,5 +215,96 @@ func TestKeyFile(t *testing.T) {
 	}
 	if _, err := vault.LoadFile(t.TempDir()); err == nil {
 		t.Error("a directory was accepted as key file")
+	}
+}
+
+// A process that stays meets a key that another one has just begun to seal with,
+// and seals with it itself from then on.
+func TestFollowedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mailroom.key")
+	var faults []string
+	stays, err := vault.FollowFile(path, func(err error) { faults = append(faults, err.Error()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := stays.Newest()
+	_, sealed := stays.Seal("row", []byte("old"))
+
+	id, err := vault.AddKey(path, time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys := stays.Keys(); len(keys) != 2 || !keys[0].Seals || !keys[1].Waiting || keys[1].Seals || keys[1].Made.Day() != 24 {
+		t.Errorf("with a key that waits: %+v", keys)
+	}
+	if err := vault.UseKey(path, id); err != nil {
+		t.Fatal(err)
+	}
+	other, err := vault.LoadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newID, theirs := other.Seal("row", []byte("theirs"))
+	if got, err := stays.Open("row", newID, theirs); err != nil || string(got) != "theirs" {
+		t.Errorf("what another process sealed with the new key: %q, %v", got, err)
+	}
+	if now, _ := stays.Seal("row", nil); now != id {
+		t.Errorf("sealed with %s, want the new key %s", now, id)
+	}
+	if got, err := stays.Open("row", first, sealed); err != nil || string(got) != "old" {
+		t.Errorf("what the old key sealed: %q, %v", got, err)
+	}
+
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spoilt := range []string{"", "half a li", string(whole[:len(whole)-20])} {
+		if err := os.WriteFile(path, []byte(spoilt), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		told := len(faults)
+		if stays.Newest() != id || !stays.Has(first) {
+			t.Fatalf("a spoilt file (%d octets) took the keys away", len(spoilt))
+		}
+		stays.Newest()
+		if len(faults) != told+1 {
+			t.Errorf("a spoilt file was told %d times, want once", len(faults)-told)
+		}
+	}
+	for _, text := range faults {
+		if strings.Contains(text, string(whole[len(whole)-30:len(whole)-10])) {
+			t.Errorf("a fault tells a key: %s", text)
+		}
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := vault.DropKey(path, first); err != nil {
+		t.Fatal(err)
+	}
+	if stays.Newest() != id || stays.Has(first) {
+		t.Error("a key that was dropped still opens")
+	}
+}
+
+func TestMAC(t *testing.T) {
+	list := vault.NewKey(time.Now())
+	r := ring(t, list)
+	keyID, mac := r.MAC("link", []byte("message"))
+	if err := ring(t, list+","+vault.NewKey(time.Now())).CheckMAC("link", keyID, []byte("message"), mac); err != nil {
+		t.Errorf("signed before a new key came: %v", err)
+	}
+	for name, err := range map[string]error{
+		"another purpose": r.CheckMAC("state", keyID, []byte("message"), mac),
+		"another message": r.CheckMAC("link", keyID, []byte("massage"), mac),
+		"cut short":       r.CheckMAC("link", keyID, []byte("message"), mac[:8]),
+	} {
+		if !errors.Is(err, vault.ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := ring(t, vault.NewKey(time.Now())).CheckMAC("link", keyID, []byte("message"), mac); !errors.Is(err, vault.ErrUnknownKey) {
+		t.Errorf("by a key that is not here: %v", err)
 	}
 }
