@@ -12,15 +12,19 @@ type Account struct {
 	Name  string
 	// Mailboxes are further addresses whose mail the account's token opens: aliases and shared ones.
 	Mailboxes []string
-	Admin     bool
-	Play      Play
+	// Admin may consent for everybody.
+	Admin bool
+	// Tenant is the GUID of the company; empty for the provider's own.
+	Tenant string
+	Play   Play
 }
 
 // Play is how an account fails, as data. The zero value does not.
 type Play struct {
 	// What says in a few words what will happen; it stands on the account picker.
 	What string
-	// Consent is given instead of the consent page. With AdminOnly it stops once an administrator consented.
+	// Consent is given instead of the consent page. With AdminOnly it stops once an administrator consented
+	// for the company.
 	Consent   *Refusal
 	AdminOnly bool
 	// Code and Refresh are given at the token endpoint.
@@ -30,6 +34,10 @@ type Play struct {
 	// NoRefresh gives no refresh token; WithoutScopes are dropped from what is asked.
 	NoRefresh     bool
 	WithoutScopes []string
+	// Token and RefreshReply replace the answer to a code and to a refresh token that are good.
+	Token, RefreshReply *Reply
+	// As is the account that is signed in instead: a browser that remembers somebody else.
+	As string
 	// Username replaces preferred_username and email in ID tokens.
 	Username string
 }
@@ -89,6 +97,13 @@ func (s *Server) SetPlay(email string, p Play) {
 	}
 }
 
+// Accounts lists everybody.
+func (s *Server) Accounts() []Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Account(nil), s.accounts...)
+}
+
 // Account finds a person by address.
 func (s *Server) Account(email string) (Account, bool) {
 	s.mu.Lock()
@@ -100,6 +115,9 @@ func (s *Server) Account(email string) (Account, bool) {
 	}
 	return Account{}, false
 }
+
+// ID is the account's object id in the directory, oid in ID tokens.
+func (a Account) ID() string { return guid("oid " + a.Email) }
 
 // Opens says whether the account's token opens the mailbox of an address.
 func (a Account) Opens(address string) bool {
@@ -120,25 +138,12 @@ func (s *Server) RevokeAccount(email string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revokedBefore[strings.ToLower(email)] = s.opts.Now()
-	delete(s.consented, strings.ToLower(email))
+	s.forget(email)
 }
 
 // ForgetConsent makes the next grant of an account ask again.
 func (s *Server) ForgetConsent(email string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.consented, strings.ToLower(email))
-}
-
-// GrantAdminConsent is what an administrator of the tenant does for everybody; false takes it back.
-func (s *Server) GrantAdminConsent(given bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.adminConsent = given
-}
-
-func (s *Server) hasConsent(a Account) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.adminConsent || s.consented[strings.ToLower(a.Email)]
+	s.forget(email)
 }

@@ -11,9 +11,11 @@ import (
 // request is an authorization request that was checked; it travels through the pages as a sealed
 // form field, so that the server keeps nothing for people who walk away.
 type request struct {
-	RedirectURI, State, Nonce, Challenge, Hint, Prompt string
-	Scopes                                             []string
-	Account                                            string // chosen
+	Client, RedirectURI, State, Nonce, Challenge, Hint, Prompt string
+	Scopes                                                     []string
+	Tenant                                                     string // GUID of the company that the address names, or empty
+	Account                                                    string // chosen
+	Admin                                                      bool   // an administrator consents, and no code follows
 }
 
 // code is an authorization code.
@@ -30,16 +32,17 @@ const cookieName = "pretend_account"
 
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	if q.Get("client_id") != s.ClientID {
+	client, ok := s.client(q.Get("client_id"))
+	if !ok {
 		s.errorPage(w, Refusal{Code: 700016, Text: "Application with this identifier was not found in the directory."})
 		return
 	}
 	req := request{
-		RedirectURI: q.Get("redirect_uri"), State: q.Get("state"), Nonce: q.Get("nonce"),
+		Client: client.ID, RedirectURI: q.Get("redirect_uri"), State: q.Get("state"), Nonce: q.Get("nonce"),
 		Challenge: q.Get("code_challenge"), Hint: q.Get("login_hint"), Prompt: q.Get("prompt"),
 		Scopes: strings.Fields(q.Get("scope")),
 	}
-	if !s.redirectAllowed(req.RedirectURI) {
+	if !client.redirects(req.RedirectURI) {
 		s.errorPage(w, Refusal{Code: 50011, Text: "The redirect URI specified in the request does not match the redirect URIs configured for the application."})
 		return
 	}
@@ -47,7 +50,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.sendBack(w, r, req, *wrong)
 		return
 	}
-	if !s.tenantKnown(r.PathValue("tenant")) {
+	if req.Tenant, ok = s.tenant(r.PathValue("tenant")); !ok {
 		s.errorPage(w, Refusal{Code: 90002, Text: "Tenant not found. Check to make sure you have the correct tenant ID."})
 		return
 	}
@@ -55,7 +58,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case req.Prompt == "none" && !known:
 		s.sendBack(w, r, req, Refusal{Error: "login_required", Code: 50058, Text: "A silent sign-in request was sent but no user is signed in."})
-	case req.Prompt == "none" && !s.hasConsent(signedIn):
+	case req.Prompt == "none" && !s.hasConsent(req, signedIn):
 		s.sendBack(w, r, req, Refusal{Error: "interaction_required", Code: 65001, Text: "The user or administrator has not consented to use the application."})
 	case req.Prompt == "none", known && req.Prompt == "" && strings.EqualFold(signedIn.Email, req.Hint):
 		req.Account = signedIn.Email
@@ -80,18 +83,6 @@ func checkRequest(q url.Values) *Refusal {
 	return nil
 }
 
-// redirectAllowed compares exactly, but for the port of a loopback host (RFC 8252 7.3).
-func (s *Server) redirectAllowed(uri string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, want := range s.redirects {
-		if uri == want || (uri != "" && withoutLoopbackPort(uri) == withoutLoopbackPort(want)) {
-			return true
-		}
-	}
-	return false
-}
-
 func withoutLoopbackPort(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil || (u.Hostname() != "127.0.0.1" && u.Hostname() != "localhost") {
@@ -99,10 +90,6 @@ func withoutLoopbackPort(uri string) string {
 	}
 	u.Host = u.Hostname()
 	return u.String()
-}
-
-func (s *Server) tenantKnown(tenant string) bool {
-	return tenant == "common" || tenant == "organizations" || tenant == s.TenantID
 }
 
 func (s *Server) signedIn(r *http.Request) (Account, bool) {
@@ -133,28 +120,32 @@ func (s *Server) chooseAccount(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: s.sealed("cookie", a.Email), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	if other, ok := s.Account(a.Play.As); ok {
+		a = other
+	}
 	req.Account = a.Email
 	s.afterSignIn(w, r, req, a)
 }
 
 // afterSignIn shows what stands between a signed-in account and its code.
 func (s *Server) afterSignIn(w http.ResponseWriter, r *http.Request, req request, a Account) {
-	s.mu.Lock()
-	admin := s.adminConsent
-	s.mu.Unlock()
-	if f := a.Play.Consent; f != nil && !(a.Play.AdminOnly && admin) {
-		if f.Stay {
-			s.errorPage(w, *f)
-			return
-		}
+	if req.Tenant != "" && s.tenantOf(a) != req.Tenant {
+		s.errorPage(w, Refusal{Code: 50020, Text: "This account does not exist in the company that was asked for. Sign in with another account."})
+		return
+	}
+	f := s.refusal(req, a)
+	switch {
+	case f != nil && f.Stay:
+		s.errorPage(w, *f)
+	case f != nil:
 		s.refusalPage(w, req, a, *f)
-		return
-	}
-	if s.hasConsent(a) && req.Prompt != "consent" {
+	case req.Admin:
+		s.consentPage(w, req, a)
+	case s.hasConsent(req, a) && req.Prompt != "consent":
 		s.sendCode(w, r, req)
-		return
+	default:
+		s.consentPage(w, req, a)
 	}
-	s.consentPage(w, req, a)
 }
 
 func (s *Server) answerConsent(w http.ResponseWriter, r *http.Request) {
@@ -164,17 +155,26 @@ func (s *Server) answerConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, ok := s.Account(req.Account)
-	switch {
-	case !ok:
+	if !ok {
 		s.errorPage(w, Refusal{Code: 50034, Text: "The user account does not exist in this directory."})
-	case r.PostFormValue("answer") == "return" && a.Play.Consent != nil:
-		s.sendBack(w, r, req, *a.Play.Consent)
-	case r.PostFormValue("answer") == "accept" && a.Play.Consent == nil,
-		r.PostFormValue("answer") == "accept" && a.Play.AdminOnly:
-		s.mu.Lock()
-		s.consented[strings.ToLower(a.Email)] = true
-		s.mu.Unlock()
+		return
+	}
+	answer, f := r.PostFormValue("answer"), s.refusal(req, a)
+	switch {
+	case f != nil:
+		s.sendBack(w, r, req, *f)
+	case answer == "accept" && req.Admin:
+		s.consentFor(req.Client, s.tenantOf(a), req.Scopes)
+		s.note(Request{Endpoint: "adminconsent", Client: req.Client, Account: a.Email})
+		http.Redirect(w, r, callback(req, s.adminValues(req, a)), http.StatusSeeOther)
+	case answer == "accept":
+		s.consent(req.Client, a.Email, req.Scopes)
+		if a.Admin && r.PostFormValue("everybody") != "" {
+			s.consentFor(req.Client, s.tenantOf(a), append(s.AdminConsent(req.Client, s.tenantOf(a)), req.Scopes...))
+		}
 		s.sendCode(w, r, req)
+	case req.Admin:
+		s.sendBack(w, r, req, declined())
 	default:
 		s.sendBack(w, r, req, Refusal{Error: "access_denied", Suberror: "cancel"})
 	}
@@ -190,12 +190,12 @@ func (s *Server) newCode(req request) string {
 }
 
 func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, req request) {
-	s.note(Request{Endpoint: "authorize", Account: req.Account})
+	s.note(Request{Endpoint: "authorize", Client: req.Client, Account: req.Account})
 	http.Redirect(w, r, callback(req, url.Values{"code": {s.newCode(req)}, "session_state": {guid(req.Account)}}), http.StatusSeeOther)
 }
 
 func (s *Server) sendBack(w http.ResponseWriter, r *http.Request, req request, f Refusal) {
-	s.note(Request{Endpoint: "authorize", Account: req.Account, Error: f.Error})
+	s.note(Request{Endpoint: req.endpoint(), Client: req.Client, Account: req.Account, Error: f.Error})
 	http.Redirect(w, r, callback(req, s.refusalValues(f)), http.StatusSeeOther)
 }
 
@@ -213,6 +213,9 @@ func (s *Server) refusalValues(f Refusal) url.Values {
 
 // callback is the redirect URI with an answer and the state.
 func callback(req request, v url.Values) string {
+	if req.Admin {
+		v.Set("admin_consent", "True") // also beside an error, which names no tenant
+	}
 	if req.State != "" {
 		v.Set("state", req.State)
 	}

@@ -11,13 +11,14 @@ import (
 // discovery is the metadata; for common and organizations its issuer is the template.
 func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 	tenant := r.PathValue("tenant")
-	if !s.tenantKnown(tenant) {
+	company, known := s.tenant(tenant)
+	if !known {
 		s.refuseJSON(w, Refusal{Error: "invalid_tenant", Code: 90002, Text: "Tenant not found. Check to make sure you have the correct tenant ID."})
 		return
 	}
 	issuer := s.Issuer()
-	if tenant == s.TenantID {
-		issuer = s.TenantIssuer()
+	if company != "" {
+		issuer = s.issuerOf(company)
 	}
 	at := s.base + "/" + tenant
 	doc := map[string]any{
@@ -30,7 +31,7 @@ func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 		"subject_types_supported":               []string{"pairwise"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 		"scopes_supported":                      []string{"openid", "profile", "email", "offline_access"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 		"code_challenge_methods_supported":      []string{"S256"},
 	}
 	if s.opts.Revocation {
@@ -65,9 +66,9 @@ func (s *Server) idToken(a Account, t ticket, life time.Duration) (string, error
 		username = a.Play.Username
 	}
 	claims := map[string]any{
-		"iss": s.TenantIssuer(), "aud": s.ClientID, "sub": guid("sub " + s.ClientID + a.Email),
+		"iss": s.issuerOf(s.tenantOf(a)), "aud": s.clientOf(t), "sub": guid("sub " + s.clientOf(t) + a.Email),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(life).Unix(),
-		"tid": s.TenantID, "oid": guid("oid " + a.Email), "ver": "2.0",
+		"tid": s.tenantOf(a), "oid": a.ID(), "ver": "2.0",
 	}
 	if t.Nonce != "" {
 		claims["nonce"] = t.Nonce

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,10 @@ type Options struct {
 	Seed         uint64 // of ids and of the key that signs opaque tokens: equal seeds know each other's tokens
 	ClientID     string
 	ClientSecret string
+	// Domains are those of the company, in place of whose GUID they may stand in addresses.
+	Domains []string
+	// Scopes are the permissions that the registration lists.
+	Scopes []string
 	// RedirectURIs are compared exactly, but for the port of a loopback host (RFC 8252 7.3).
 	RedirectURIs []string
 	TokenLife    time.Duration // of access tokens; one hour if 0
@@ -57,13 +62,17 @@ type Server struct {
 
 	mu            sync.Mutex
 	accounts      []Account
-	redirects     []string
+	tenants       map[string][]string // GUID to lower-case domains
+	clients       map[string]*Client
 	codes         map[string]*code
-	consented     map[string]bool // lower-case address
-	adminConsent  bool
-	revokedBefore map[string]time.Time // lower-case address
+	consents      map[string]map[string]bool // who, as in personKey and tenantKey, to scopes
+	withdrawn     map[string]bool            // tenantKey: an administrator took back what everybody had
+	usersConsent  bool                       // users may consent to reading mail themselves
+	assertions    map[string]bool            // jti that were used
+	revokedBefore map[string]time.Time       // lower-case address
 	deadFamilies  map[string]bool
 	usedRefresh   map[string]bool
+	reuse         bool
 	clientFault   *Refusal
 	fails         map[string][]Reply
 	hook          func(map[string]any)
@@ -72,9 +81,11 @@ type Server struct {
 
 // Request is one request to an endpoint, as tests want to see it. It holds no secret.
 type Request struct {
-	Endpoint  string // "discovery", "keys", "authorize", "token", "revoke"
+	Endpoint  string // "discovery", "keys", "authorize", "adminconsent", "token", "revoke"
 	GrantType string // at "token"
-	Account   string // at "token", when known
+	Client    string // client id, at "authorize", "adminconsent" and "token"
+	Proof     string // at "token": "secret" or "assertion", how the client proved itself
+	Account   string // when known
 	Error     string // OAuth error given back; empty on success
 }
 
@@ -109,8 +120,9 @@ func Start(opts Options) (*Server, error) {
 	s := &Server{
 		TenantID: guid(fmt.Sprint("tenant ", opts.Seed)), ClientID: opts.ClientID, ClientSecret: opts.ClientSecret,
 		opts: opts, done: make(chan struct{}), key: key, kid: rand.Text()[:12], seal: seal[:],
-		redirects: append([]string(nil), opts.RedirectURIs...),
-		codes:     map[string]*code{}, consented: map[string]bool{}, revokedBefore: map[string]time.Time{},
+		clients: map[string]*Client{}, codes: map[string]*code{}, revokedBefore: map[string]time.Time{},
+		consents: map[string]map[string]bool{}, withdrawn: map[string]bool{}, usersConsent: true,
+		assertions: map[string]bool{}, reuse: opts.ReuseDetection,
 		deadFamilies: map[string]bool{}, usedRefresh: map[string]bool{}, fails: map[string][]Reply{},
 	}
 	if s.ClientID == "" {
@@ -119,6 +131,9 @@ func Start(opts Options) (*Server, error) {
 	if s.ClientSecret == "" {
 		s.ClientSecret = "pretend~" + guid(fmt.Sprint("secret ", opts.Seed))
 	}
+	s.tenants = map[string][]string{s.TenantID: lower(opts.Domains)}
+	s.clients[s.ClientID] = &Client{ID: s.ClientID, Name: "Mailroom", Secrets: []Secret{{Value: s.ClientSecret}},
+		RedirectURIs: slices.Clone(opts.RedirectURIs), Scopes: opts.Scopes}
 	l, err := net.Listen("tcp", opts.Addr)
 	if err != nil {
 		return nil, err
@@ -150,6 +165,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", s.endpoint("discovery", s.discovery))
 	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", s.endpoint("keys", s.keys))
 	mux.HandleFunc("GET /{tenant}/oauth2/v2.0/authorize", s.endpoint("authorize", s.authorize))
+	mux.HandleFunc("GET /{tenant}/v2.0/adminconsent", s.endpoint("adminconsent", s.adminConsent))
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/account", s.chooseAccount)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/consent", s.answerConsent)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", s.endpoint("token", s.token))
@@ -174,31 +190,39 @@ func (s *Server) endpoint(name string, next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 			return
 		}
-		select {
-		case <-time.After(reply.Delay):
-		case <-r.Context().Done():
-			return
-		}
-		if reply.Status == 0 {
+		if s.play(w, r, name, *reply) {
 			next(w, r)
-			return
 		}
-		s.note(Request{Endpoint: name, Error: fmt.Sprint("made to fail: ", reply.Status)})
-		if reply.Status < 0 {
-			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-				conn.Close()
-			}
-			return
-		}
-		for k, v := range reply.Header {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(reply.Status)
-		fmt.Fprint(w, reply.Body)
 	}
 }
 
-// FailNext replaces the next n answers of an endpoint: "discovery", "keys", "authorize", "token", "revoke".
+// play gives a made answer, and says whether the true one shall follow.
+func (s *Server) play(w http.ResponseWriter, r *http.Request, name string, reply Reply) (goOn bool) {
+	select {
+	case <-time.After(reply.Delay):
+	case <-r.Context().Done():
+		return false
+	}
+	if reply.Status == 0 {
+		return true
+	}
+	s.note(Request{Endpoint: name, Error: fmt.Sprint("made to fail: ", reply.Status)})
+	if reply.Status < 0 {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			conn.Close()
+		}
+		return false
+	}
+	for k, v := range reply.Header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(reply.Status)
+	fmt.Fprint(w, reply.Body)
+	return false
+}
+
+// FailNext replaces the next n answers of an endpoint: "discovery", "keys", "authorize", "adminconsent",
+// "token", "revoke".
 func (s *Server) FailNext(endpoint string, n int, reply Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,6 +237,13 @@ func (s *Server) StopFailing() {
 	defer s.mu.Unlock()
 	s.fails = map[string][]Reply{}
 	s.clientFault = nil
+}
+
+// SetReuseDetection changes Options.ReuseDetection.
+func (s *Server) SetReuseDetection(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reuse = on
 }
 
 // RefuseClient answers every token request with a refusal until StopFailing, as for an expired secret.
@@ -245,13 +276,6 @@ func (s *Server) note(r Request) {
 	s.requests = append(s.requests, r)
 }
 
-// AllowRedirect registers one more redirect URI.
-func (s *Server) AllowRedirect(uri string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.redirects = append(s.redirects, uri)
-}
-
 // URL is the base address, without a slash at its end.
 func (s *Server) URL() string { return s.base }
 
@@ -259,7 +283,9 @@ func (s *Server) URL() string { return s.base }
 func (s *Server) Issuer() string { return s.base + "/{tenantid}/v2.0" }
 
 // TenantIssuer is the issuer as ID tokens carry it.
-func (s *Server) TenantIssuer() string { return s.base + "/" + s.TenantID + "/v2.0" }
+func (s *Server) TenantIssuer() string { return s.issuerOf(s.TenantID) }
+
+func (s *Server) issuerOf(tenant string) string { return s.base + "/" + tenant + "/v2.0" }
 
 // DiscoveryURL is the metadata for accounts of any tenant.
 func (s *Server) DiscoveryURL() string {
@@ -274,6 +300,9 @@ func (s *Server) TokenURL() string { return s.base + "/common/oauth2/v2.0/token"
 
 // JWKSURL is where the signing keys are.
 func (s *Server) JWKSURL() string { return s.base + "/common/discovery/v2.0/keys" }
+
+// AdminConsentURL is where an administrator consents for a company, with "{tenant}" still in it.
+func (s *Server) AdminConsentURL() string { return s.base + "/{tenant}/v2.0/adminconsent" }
 
 // RevokeURL is the revocation endpoint, or empty.
 func (s *Server) RevokeURL() string {

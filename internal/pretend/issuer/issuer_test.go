@@ -410,7 +410,7 @@ func text(n *html.Node) string {
 func TestRevocationEndpoint(t *testing.T) {
 	s := start(t, issuer.Options{Revocation: true})
 	tok, _ := grant(t, s, sanne)
-	res, err := http.PostForm(s.RevokeURL(), url.Values{"token": {tok.RefreshToken}})
+	res, err := http.PostForm(s.RevokeURL(), url.Values{"token": {tok.RefreshToken}, "client_id": {s.ClientID}, "client_secret": {s.ClientSecret}})
 	if err != nil || res.StatusCode != 200 {
 		t.Fatal(res, err)
 	}

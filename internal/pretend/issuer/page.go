@@ -27,6 +27,7 @@ type view struct {
 	Players []choice
 
 	Account Account
+	Admin   bool // consents for everybody
 	Scopes  []scopeText
 	Lines   []string
 	Code    int
@@ -44,6 +45,9 @@ type scopeText struct{ Name, Text string }
 func describe(scope string) scopeText {
 	words := map[string]string{
 		"IMAP.AccessAsUser.All": "Read and change your mail by IMAP.",
+		"Directory.Read.All":    "Read the directory of your organization: applications, users, assignments, licences.",
+		"Policy.Read.All":       "Read the policies of your organization.",
+		"User.Read":             "Read who you are and which licences you have.",
 		"offline_access":        "Keep this access until you take it back, also while you are away.",
 		"openid":                "Know that it is you.",
 		"profile":               "See your name.",
@@ -82,7 +86,7 @@ func (s *Server) render(w http.ResponseWriter, status int, redirectURI string, v
 }
 
 func (s *Server) picker(w http.ResponseWriter, r *http.Request, req request) {
-	v := view{Title: "Choose an account", Kind: "picker", Request: s.sealed("request", req), Tenant: r.PathValue("tenant")}
+	v := view{Title: "Choose an account", Kind: "picker", App: s.appName(req), Admin: req.Admin, Request: s.sealed("request", req), Tenant: r.PathValue("tenant")}
 	s.mu.Lock()
 	accounts := append([]Account(nil), s.accounts...)
 	s.mu.Unlock()
@@ -105,6 +109,12 @@ func (s *Server) picker(w http.ResponseWriter, r *http.Request, req request) {
 	s.render(w, http.StatusOK, req.RedirectURI, v)
 }
 
+// appName is how the pages call the application that asks.
+func (s *Server) appName(req request) string {
+	c, _ := s.client(req.Client)
+	return c.Name
+}
+
 func initials(name string) string {
 	var out []rune
 	for _, word := range strings.Fields(name) {
@@ -117,7 +127,10 @@ func initials(name string) string {
 }
 
 func (s *Server) consentPage(w http.ResponseWriter, req request, a Account) {
-	v := view{Title: "Permission requested", Kind: "consent", Request: s.sealed("request", req), Account: a}
+	v := view{Title: "Permission requested", Kind: "consent", App: s.appName(req), Request: s.sealed("request", req), Account: a, Admin: req.Admin}
+	if req.Admin {
+		v.Title = "Permission requested for your organization"
+	}
 	for _, sc := range req.Scopes {
 		v.Scopes = append(v.Scopes, describe(sc))
 	}
@@ -125,7 +138,7 @@ func (s *Server) consentPage(w http.ResponseWriter, req request, a Account) {
 }
 
 func (s *Server) refusalPage(w http.ResponseWriter, req request, a Account, f Refusal) {
-	v := view{Title: f.Title, Kind: "refusal", Request: s.sealed("request", req), Account: a, Lines: f.Lines, Code: f.Code}
+	v := view{Title: f.Title, Kind: "refusal", App: s.appName(req), Request: s.sealed("request", req), Account: a, Lines: f.Lines, Code: f.Code}
 	if v.Title == "" {
 		v.Title = "This did not work"
 	}

@@ -3,11 +3,9 @@ package issuer
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 
 // ticket is what is inside an access or refresh token.
 type ticket struct {
+	Client  string   `json:"c,omitempty"` // the mail registration's if empty
 	Email   string   `json:"e"`
 	Scopes  []string `json:"s"`
 	Nonce   string   `json:"n,omitempty"`
@@ -27,6 +26,7 @@ type ticket struct {
 
 // Token is what an access token is good for.
 type Token struct {
+	Client  string // client id
 	Email   string
 	Account Account
 	Scopes  []string
@@ -48,7 +48,7 @@ func (s *Server) Introspect(token string) (Token, bool) {
 		return Token{}, false
 	}
 	a, ok := s.Account(t.Email)
-	return Token{Email: t.Email, Account: a, Scopes: t.Scopes, Expires: time.UnixMicro(t.Expires)}, ok
+	return Token{Client: s.clientOf(t), Email: t.Email, Account: a, Scopes: t.Scopes, Expires: time.UnixMicro(t.Expires)}, ok
 }
 
 func (s *Server) dead(t ticket) bool {
@@ -68,9 +68,12 @@ func micro(t time.Time) int64 {
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	grant := r.PostFormValue("grant_type")
 	rec := Request{Endpoint: "token", GrantType: grant}
-	t, withID, refusal := s.redeem(r, grant)
+	t, withID, refusal := s.redeem(r, grant, &rec)
 	if t != nil {
 		rec.Account = t.Email
+		if refusal == nil && !s.playToken(w, r, grant, t.Email) {
+			return
+		}
 	}
 	if refusal != nil {
 		rec.Error = refusal.Error
@@ -83,47 +86,42 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 // redeem checks a token request and says what to give.
-func (s *Server) redeem(r *http.Request, grant string) (*ticket, bool, *Refusal) {
-	if f := s.checkClient(r); f != nil {
+func (s *Server) redeem(r *http.Request, grant string, rec *Request) (*ticket, bool, *Refusal) {
+	client, proof, f := s.checkClient(r)
+	rec.Client, rec.Proof = client, proof
+	if f != nil {
 		return nil, false, f
 	}
 	switch grant {
 	case "authorization_code":
-		t, f := s.redeemCode(r)
+		t, f := s.redeemCode(r, client)
 		return t, true, f
 	case "refresh_token":
-		t, f := s.redeemRefresh(r)
+		t, f := s.redeemRefresh(r, client)
 		return t, true, f
 	}
 	return nil, false, &Refusal{Error: "unsupported_grant_type", Code: 70003, Text: "The app requested an unsupported grant type."}
 }
 
-// checkClient wants the secret in the form or as HTTP Basic (RFC 6749 2.3.1).
-func (s *Server) checkClient(r *http.Request) *Refusal {
-	s.mu.Lock()
-	fault := s.clientFault
-	s.mu.Unlock()
-	if fault != nil {
-		return fault
+// playToken plays how an account's token requests fail that are good, and says whether to go on.
+func (s *Server) playToken(w http.ResponseWriter, r *http.Request, grant, email string) bool {
+	a, _ := s.Account(email)
+	reply := a.Play.Token
+	if grant == "refresh_token" {
+		reply = a.Play.RefreshReply
 	}
-	id, secret := r.PostFormValue("client_id"), r.PostFormValue("client_secret")
-	if u, p, ok := r.BasicAuth(); ok {
-		id, _ = url.QueryUnescape(u)
-		secret, _ = url.QueryUnescape(p)
-	}
-	if id != s.ClientID {
-		return &Refusal{Error: "unauthorized_client", Code: 700016, Text: "Application with this identifier was not found in the directory."}
-	}
-	if secret == "" {
-		return &Refusal{Error: "invalid_client", Status: 401, Code: 7000218, Text: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."}
-	}
-	if subtle.ConstantTimeCompare([]byte(secret), []byte(s.ClientSecret)) != 1 {
-		return &Refusal{Error: "invalid_client", Status: 401, Code: 7000215, Text: "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID."}
-	}
-	return nil
+	return reply == nil || s.play(w, r, "token", *reply)
 }
 
-func (s *Server) redeemCode(r *http.Request) (*ticket, *Refusal) {
+// clientOf is whose a token is.
+func (s *Server) clientOf(t ticket) string {
+	if t.Client == "" {
+		return s.ClientID
+	}
+	return t.Client
+}
+
+func (s *Server) redeemCode(r *http.Request, client string) (*ticket, *Refusal) {
 	text := r.PostFormValue("code")
 	now := s.opts.Now()
 	s.mu.Lock()
@@ -134,7 +132,7 @@ func (s *Server) redeemCode(r *http.Request) (*ticket, *Refusal) {
 	}
 	s.mu.Unlock()
 	switch {
-	case c == nil:
+	case c == nil || c.req.Client != client:
 		return nil, &Refusal{Error: "invalid_grant", Code: 9002313, Text: "Invalid request. Request is malformed or invalid."}
 	case used:
 		return nil, &Refusal{Error: "invalid_grant", Code: 54005, Text: "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token."}
@@ -154,7 +152,7 @@ func (s *Server) redeemCode(r *http.Request) (*ticket, *Refusal) {
 	if a.Play.Code != nil {
 		return nil, a.Play.Code
 	}
-	return &ticket{Email: a.Email, Scopes: given(a, c.req.Scopes), Nonce: c.req.Nonce, Family: rand.Text()}, nil
+	return &ticket{Client: client, Email: a.Email, Scopes: given(a, c.req.Scopes), Nonce: c.req.Nonce, Family: rand.Text()}, nil
 }
 
 // given drops the scopes that an account does not get.
@@ -164,9 +162,9 @@ func given(a Account, asked []string) []string {
 	})
 }
 
-func (s *Server) redeemRefresh(r *http.Request) (*ticket, *Refusal) {
+func (s *Server) redeemRefresh(r *http.Request, client string) (*ticket, *Refusal) {
 	var t ticket
-	if !s.unseal("prt", r.PostFormValue("refresh_token"), &t) {
+	if !s.unseal("prt", r.PostFormValue("refresh_token"), &t) || s.clientOf(t) != client {
 		return nil, &Refusal{Error: "invalid_grant", Code: 9002313, Text: "Invalid request. Request is malformed or invalid."}
 	}
 	a, ok := s.Account(t.Email)
@@ -182,22 +180,26 @@ func (s *Server) redeemRefresh(r *http.Request) (*ticket, *Refusal) {
 	if s.dead(t) {
 		return &t, Revoked()
 	}
+	if s.tookBack(t, a) {
+		return &t, &Refusal{Error: "invalid_grant", Suberror: "consent_required", Code: 65001, Text: "The user or administrator has not consented to use the application."}
+	}
 	s.mu.Lock()
-	reused := s.usedRefresh[t.ID]
+	reused := s.usedRefresh[t.ID] && s.reuse
 	s.usedRefresh[t.ID] = true
-	if reused && s.opts.ReuseDetection {
+	if reused {
 		s.deadFamilies[t.Family] = true
 	}
 	s.mu.Unlock()
-	if reused && s.opts.ReuseDetection {
+	if reused {
 		return &t, &Refusal{Error: "invalid_grant", Code: 70000, Text: "The refresh token was used before; its family is revoked."}
 	}
+	// A refresh token is bound to no resource: it gives whatever was consented to.
 	if want := strings.Fields(r.PostFormValue("scope")); len(want) > 0 {
-		for _, sc := range want {
-			if !slices.Contains(t.Scopes, sc) {
-				return &t, &Refusal{Error: "invalid_grant", Suberror: "consent_required", Code: 65001, Text: "The user or administrator has not consented to use the application with this scope."}
-			}
+		more := slices.DeleteFunc(slices.Clone(want), func(sc string) bool { return slices.Contains(t.Scopes, sc) })
+		if len(more) > 0 && !s.hasConsent(request{Client: client, Scopes: more}, a) {
+			return &t, &Refusal{Error: "invalid_grant", Suberror: "consent_required", Code: 65001, Text: "The user or administrator has not consented to use the application with this scope."}
 		}
+		t.Scopes = want
 	}
 	t.Nonce = ""
 	return &t, nil
@@ -271,6 +273,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 // revoke ends the family of a token (RFC 7009). Any token is answered with 200.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
+	if _, _, f := s.checkClient(r); f != nil {
+		s.note(Request{Endpoint: "revoke", Error: f.Error})
+		s.refuseJSON(w, *f)
+		return
+	}
 	var t ticket
 	text := r.PostFormValue("token")
 	if s.unseal("prt", text, &t) || s.unseal("pat", text, &t) {

@@ -36,6 +36,8 @@ func parts() []part {
 			What: "Declines, with a description.",
 			Consent: &issuer.Refusal{Error: "access_denied", Code: 65004, Text: "User declined to consent to access the app.",
 				Title: "You declined", Lines: []string{"This account always declines."}}}},
+		{name: "wrong-account", title: "Wrong Account", issuer: issuer.Play{
+			What: "The browser is signed in as " + users[1].Email + ", who grants in its place.", As: users[1].Email}},
 		{name: "not-assigned", title: "Not Assigned", issuer: issuer.Play{
 			What: "Is not assigned to the application.",
 			Consent: &issuer.Refusal{Error: "access_denied", Code: 50105, Text: "The signed in user is not assigned to a role for the application.",
@@ -51,6 +53,15 @@ func parts() []part {
 		{name: "no-refresh", title: "No Refresh Token", issuer: issuer.Play{What: "Gives no refresh token.", NoRefresh: true, TokenLife: 5 * time.Minute}},
 		{name: "fewer-scopes", title: "Fewer Scopes", issuer: issuer.Play{What: "Gives everything but the mail permission.", WithoutScopes: []string{"IMAP.AccessAsUser.All"}}},
 		{name: "alias", title: "Has An Alias", issuer: issuer.Play{What: "Signs in under another address than its mailbox.", Username: "a.lias@" + Domain}},
+		{name: "expired", title: "Expired Token", issuer: issuer.Play{
+			What: "After a minute and a half its refresh token has expired.", TokenLife: 90 * time.Second,
+			Refresh: &issuer.Refusal{Error: "invalid_grant", Code: 700082, Text: "The refresh token has expired due to inactivity."}}},
+		{name: "provider-down", title: "Provider Down", issuer: issuer.Play{
+			What: "The provider cannot give tokens.", Token: &issuer.Reply{Status: 503, Body: "<html><title>Service unavailable</title>Our services are not available right now.</html>"}}},
+		{name: "provider-slow", title: "Slow Provider", issuer: issuer.Play{
+			What: "The provider takes twenty seconds to give a token.", Token: &issuer.Reply{Delay: 20 * time.Second}}},
+		{name: "malformed", title: "Malformed Answers", issuer: issuer.Play{
+			What: "The provider answers with half a token.", Token: &issuer.Reply{Status: 200, Body: `{"token_type":"Bearer","access_to`}}},
 		{name: "imap-off", title: "IMAP Is Off", issuer: issuer.Play{What: "Signs in, but IMAP is switched off."}, imap: imapd.Faults{NotConnected: true}},
 		{name: "no-mailbox", title: "No Mailbox", issuer: issuer.Play{What: "Has no licence, so no mailbox."}, none: true},
 		{name: "slow", title: "Slow Server", issuer: issuer.Play{What: "Every answer takes a second."}, imap: imapd.Faults{Delay: time.Second, FetchDelay: 40 * time.Millisecond}},

@@ -7,10 +7,12 @@
 package world
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,13 +26,24 @@ import (
 // IMAPScope is what the pretend mail server asks of a token.
 const IMAPScope = "https://outlook.office.com/IMAP.AccessAsUser.All"
 
+// What the two registrations ask for, and Exchange Online's application id (docs/providers.md 2).
+var (
+	mailScopes      = []string{IMAPScope, "offline_access", "openid", "email", "profile"}
+	directoryScopes = []string{"https://graph.microsoft.com/Directory.Read.All", "https://graph.microsoft.com/Policy.Read.All", "openid", "profile"}
+	selfScopes      = []string{"https://graph.microsoft.com/User.Read", "openid", "profile"}
+)
+
+const mailService = "00000002-0000-0ff1-ce00-000000000000"
+
 // Options of a world. The zero value is usable.
 type Options struct {
 	Seed uint64    // 1 if 0
 	Now  time.Time // the newest mail is shortly before; time.Now if zero
 	// Large, Small and Huge are numbers of mails: 5000, 30 and 20000 if 0. Huge is made when huge@ is opened.
 	Large, Small, Huge int
-	// RedirectURIs of the program under demonstration; the port of a loopback host is not compared.
+	// RedirectURIs of the program under demonstration; the port of a loopback host is not compared. Beside
+	// each …/oauth/callback/… the one of administrator consent and, for the doctor's registration, its own
+	// are known too.
 	RedirectURIs                      []string
 	IssuerAddr, IMAPAddr, IMAPTLSAddr string // 127.0.0.1:0 if empty
 	TokenLife                         time.Duration
@@ -50,6 +63,10 @@ type World struct {
 	Late         Person // has mail, and is not in People
 	// SharedMailbox is an address without a person, which the first recruiter's token opens too.
 	SharedMailbox string
+	// ITAdmin may consent for the agency at the provider, and has no account in the portal and no mailbox.
+	ITAdmin string
+	// DoctorID and DoctorSecret are the registration that reads the directory.
+	DoctorID, DoctorSecret string
 
 	Issuer *issuer.Server
 	IMAP   *imapd.Server
@@ -84,8 +101,8 @@ func Start(opts Options) (*World, error) {
 	}
 	w := &World{
 		Organization: Organization, Users: append([]User(nil), users...), People: numbered(), Shared: SharedAddress, Late: late,
-		SharedMailbox: "vacatures@" + Domain,
-		generators:    map[string]*generator{},
+		SharedMailbox: "vacatures@" + Domain, ITAdmin: "it@" + Domain,
+		generators: map[string]*generator{},
 	}
 	if err := w.start(opts); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -95,11 +112,13 @@ func Start(opts Options) (*World, error) {
 
 func (w *World) start(opts Options) (err error) {
 	w.Issuer, err = issuer.Start(issuer.Options{
-		Addr: opts.IssuerAddr, Seed: opts.Seed, RedirectURIs: opts.RedirectURIs, TokenLife: opts.TokenLife, Log: opts.Log,
+		Addr: opts.IssuerAddr, Seed: opts.Seed, TokenLife: opts.TokenLife, Log: opts.Log, Domains: []string{Domain},
+		RedirectURIs: slices.Concat(opts.RedirectURIs, callbacks(opts.RedirectURIs, "consent")), Scopes: mailScopes,
 	})
 	if err != nil {
 		return err
 	}
+	w.registerDoctor(opts)
 	w.IMAP, err = imapd.Start(imapd.Options{Addr: opts.IMAPAddr, TLSAddr: opts.IMAPTLSAddr, Check: w.check, Log: opts.Log})
 	if err != nil {
 		return err
@@ -111,6 +130,32 @@ func (w *World) start(opts Options) (err error) {
 		return err
 	}
 	return w.addParts(opts)
+}
+
+// callbacks are the addresses of another purpose beside those of the grant.
+func callbacks(uris []string, purpose string) []string {
+	var out []string
+	for _, u := range uris {
+		if before, after, ok := strings.Cut(u, "/oauth/callback/"); ok {
+			out = append(out, before+"/"+purpose+"/callback/"+after)
+		}
+	}
+	return out
+}
+
+// registerDoctor makes the second registration, which may read the directory and no mail.
+func (w *World) registerDoctor(opts Options) {
+	w.DoctorID, w.DoctorSecret = registration(opts.Seed, "doctor")
+	w.Issuer.AddClient(issuer.Client{
+		ID: w.DoctorID, Name: "Mailroom Doctor", Secrets: []issuer.Secret{{Value: w.DoctorSecret}},
+		RedirectURIs: callbacks(opts.RedirectURIs, "doctor"), Scopes: slices.Concat(directoryScopes, selfScopes),
+	})
+}
+
+// registration is a client id in the form of a GUID and a secret, equal for equal seeds.
+func registration(seed uint64, name string) (id, secret string) {
+	h := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "registration %s %d", name, seed)))
+	return fmt.Sprintf("%s-%s-4%s-8%s-%s", h[:8], h[8:12], h[12:15], h[15:18], h[18:30]), "pretend~" + h[30:]
 }
 
 // check is how the mail server judges a token: alive, with the scope, and of somebody who may open
@@ -156,6 +201,9 @@ func (w *World) addUsers(opts Options) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := w.Issuer.AddAccount(issuer.Account{Email: w.ITAdmin, Name: "Ilse Kramer (IT)", Admin: true}); err != nil {
+		return err
 	}
 	return w.addOthers(opts)
 }
@@ -268,10 +316,15 @@ func (w *World) provider(at mailroom.Endpoint) mailroom.Provider {
 		ID: "microsoft", Name: "Outlook", Company: "Microsoft", Kind: mailroom.Outlook,
 		Issuer: w.Issuer.Issuer(), AuthURL: w.Issuer.AuthURL(), TokenURL: w.Issuer.TokenURL(), JWKSURL: w.Issuer.JWKSURL(),
 		ClientID: w.Issuer.ClientID, ClientSecret: w.Issuer.ClientSecret, TokenAuth: "post",
-		Scopes:        []string{IMAPScope, "offline_access", "openid", "email", "profile"},
+		Scopes:        slices.Clone(mailScopes),
 		AuthParams:    map[string]string{"prompt": "select_account", "response_mode": "query"},
 		SubjectClaims: []string{"tid", "oid"}, AddressClaims: []string{"preferred_username", "email", "upn"},
-		IMAP: at, SASL: []string{"XOAUTH2"}, MaxConnections: 2, IdleSeconds: 540, Loopback: true,
+		IMAP: at, SASL: []string{"XOAUTH2"}, MaxConnections: 2, IdleSeconds: 540, RefreshDays: 90, Loopback: true,
+		AdminConsentURL: w.Issuer.AdminConsentURL(),
+		Directory: &mailroom.Directory{
+			URL: w.Issuer.URL() + "/graph/v1.0", ClientID: w.DoctorID, ClientSecret: w.DoctorSecret,
+			Scopes: slices.Clone(directoryScopes), SelfScopes: slices.Clone(selfScopes), MailService: mailService,
+		},
 	}
 }
 

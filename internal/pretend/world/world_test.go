@@ -216,7 +216,9 @@ func TestEveryPlayPlays(t *testing.T) {
 		"needs-admin": "access_denied AADSTS90094", "declined": "access_denied AADSTS65004", "not-assigned": "access_denied AADSTS50105",
 		"blocked": "53003", "mfa": "ok", "revoked": "ok", "no-refresh": "ok", "fewer-scopes": "not connected", "alias": "ok", "imap-off": "not connected",
 		"no-mailbox": "not connected", "slow": "ok", "throttled": "Suggested Backoff Time: 300000", "renumbered": "ok", "huge": "ok", "quirks": "ok",
+		"wrong-account": "not connected", "expired": "ok", "provider-down": "503 Service Unavailable", "provider-slow": "ok", "malformed": "missing access_token",
 	}
+	w.Issuer.SetPlay("provider-slow@"+world.Domain, issuer.Play{}) // as slow@ below
 	for _, p := range w.Plays {
 		name, _, _ := strings.Cut(p.Address, "@")
 		got := "ok"
