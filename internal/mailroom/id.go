@@ -24,6 +24,7 @@ const (
 	PrefixAudit        = "aud"
 	PrefixQuarantine   = "qua"
 	PrefixFinding      = "fin"
+	PrefixDoctor       = "doc"
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
