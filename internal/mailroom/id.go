@@ -25,6 +25,7 @@ const (
 	PrefixQuarantine   = "qua"
 	PrefixFinding      = "fin"
 	PrefixDoctor       = "doc"
+	PrefixCredential   = "cre"
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
