@@ -14,7 +14,6 @@ func dataKeyIdentity(mailboxID string) string  { return "mailbox:" + mailboxID +
 func passwordIdentity(mailboxID string) string { return "mailbox:" + mailboxID + ":password" }
 func accessIdentity(grantID string) string     { return "grant:" + grantID + ":access" }
 func refreshIdentity(grantID string) string    { return "grant:" + grantID + ":refresh" }
-func credentialIdentity(id string) string      { return "credential:" + id + ":secret" }
 func verifierIdentity(stateHash string) string { return "auth_request:" + stateHash + ":verifier" }
 
 func pendingIdentity(id string) string       { return "pending_grant:" + id + ":data" }
