@@ -63,17 +63,6 @@ type Store interface {
 	// SaveAudit adds an audit event that stands alone.
 	SaveAudit(ctx context.Context, e mailroom.AuditEvent) error
 
-	// ProviderSettings are an organization's providers as it set them, and its
-	// credentials.
-	ProviderSettings(ctx context.Context, orgID string) ([]mailroom.ProviderRow, []mailroom.Credential, error)
-	ClientCredential(ctx context.Context, orgID, id string) (mailroom.Credential, error)
-	AddClientCredential(ctx context.Context, c mailroom.Credential, e mailroom.AuditEvent) error
-	// JudgeClientCredential keeps what a token request said of a credential:
-	// refused with a problem, or proved at a time. It reports whether that is news.
-	JudgeClientCredential(ctx context.Context, orgID, id string, proved time.Time, p *mailroom.Problem) (bool, error)
-	// ProvableMailboxes have a grant at the provider that is good as far as is known.
-	ProvableMailboxes(ctx context.Context, orgID, providerID string, limit int) ([]string, error)
-
 	Watch(topic string) (<-chan struct{}, func())
 }
 
@@ -92,9 +81,9 @@ type OAuth interface {
 
 // Deps is what Access works with.
 type Deps struct {
-	Store Store
-	OAuth OAuth
-	Vault *vault.Keyring
+	Store     Store
+	OAuth     OAuth
+	Vault     *vault.Keyring
 	// Base is what the installation offers to every organization.
 	Base mailroom.Providers
 	// RedirectURL is where a provider sends the browser back to. Each provider
@@ -110,8 +99,7 @@ type Access struct {
 	node string // names this instance in refresh leases
 
 	mu      sync.Mutex
-	flights map[string]*flight   // refreshes under way here, by mailbox
-	known   map[string]*settings // by organization
+	flights map[string]*flight // refreshes under way here, by mailbox
 }
 
 // New makes an Access.
@@ -122,5 +110,5 @@ func New(d Deps) *Access {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Access{Deps: d, node: mailroom.NewID("acc"), flights: map[string]*flight{}, known: map[string]*settings{}}
+	return &Access{Deps: d, node: mailroom.NewID("acc"), flights: map[string]*flight{}}
 }

@@ -25,7 +25,6 @@ const (
 	PrefixQuarantine   = "qua"
 	PrefixFinding      = "fin"
 	PrefixDoctor       = "doc"
-	PrefixCredential   = "cre"
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

@@ -76,6 +76,7 @@ type Server struct {
 	clientFault   *Refusal
 	fails         map[string][]Reply
 	hook          func(map[string]any)
+	answers       func(map[string]any)
 	requests      []Request
 }
 
@@ -258,6 +259,13 @@ func (s *Server) SetIDTokenHook(hook func(claims map[string]any)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hook = hook
+}
+
+// SetAnswerHook lets a test see, or spoil, every good answer of the token endpoint; nil ends it.
+func (s *Server) SetAnswerHook(hook func(answer map[string]any)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = hook
 }
 
 // Requests lists the requests to endpoints so far.

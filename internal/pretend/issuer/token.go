@@ -241,6 +241,12 @@ func (s *Server) writeTokens(w http.ResponseWriter, t ticket, withID bool) {
 		}
 		out["id_token"] = id
 	}
+	s.mu.Lock()
+	hook := s.answers
+	s.mu.Unlock()
+	if hook != nil {
+		hook(out)
+	}
 	writeJSON(w, http.StatusOK, out)
 }
 

@@ -22,6 +22,8 @@ type part struct {
 	none   bool // has no mailbox
 }
 
+const notAssigned = "not-assigned"
+
 // parts are the accounts that fail on purpose. Texts of refusals are in our own words; the numbers are
 // Microsoft's (docs/providers.md 2.6).
 func parts() []part {
@@ -38,7 +40,7 @@ func parts() []part {
 				Title: "You declined", Lines: []string{"This account always declines."}}}},
 		{name: "wrong-account", title: "Wrong Account", issuer: issuer.Play{
 			What: "The browser is signed in as " + users[1].Email + ", who grants in its place.", As: users[1].Email}},
-		{name: "not-assigned", title: "Not Assigned", issuer: issuer.Play{
+		{name: notAssigned, title: "Not Assigned", issuer: issuer.Play{
 			What: "Is not assigned to the application.",
 			Consent: &issuer.Refusal{Error: "access_denied", Code: 50105, Text: "The signed in user is not assigned to a role for the application.",
 				Title: "You are not on the list", Lines: []string{"Your administrator decides who may use this application, and you are not on the list."}}}},

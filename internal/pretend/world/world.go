@@ -7,7 +7,6 @@
 package world
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,21 +18,13 @@ import (
 	"time"
 
 	"mailroom/internal/mailroom"
+	"mailroom/internal/pretend/graph"
 	"mailroom/internal/pretend/imapd"
 	"mailroom/internal/pretend/issuer"
 )
 
 // IMAPScope is what the pretend mail server asks of a token.
 const IMAPScope = "https://outlook.office.com/IMAP.AccessAsUser.All"
-
-// What the two registrations ask for, and Exchange Online's application id (docs/providers.md 2).
-var (
-	mailScopes      = []string{IMAPScope, "offline_access", "openid", "email", "profile"}
-	directoryScopes = []string{"https://graph.microsoft.com/Directory.Read.All", "https://graph.microsoft.com/Policy.Read.All", "openid", "profile"}
-	selfScopes      = []string{"https://graph.microsoft.com/User.Read", "openid", "profile"}
-)
-
-const mailService = "00000002-0000-0ff1-ce00-000000000000"
 
 // Options of a world. The zero value is usable.
 type Options struct {
@@ -44,9 +35,9 @@ type Options struct {
 	// RedirectURIs of the program under demonstration; the port of a loopback host is not compared. Beside
 	// each …/oauth/callback/… the one of administrator consent and, for the doctor's registration, its own
 	// are known too.
-	RedirectURIs                      []string
-	IssuerAddr, IMAPAddr, IMAPTLSAddr string // 127.0.0.1:0 if empty
-	TokenLife                         time.Duration
+	RedirectURIs                                 []string
+	IssuerAddr, IMAPAddr, IMAPTLSAddr, GraphAddr string // 127.0.0.1:0 if empty
+	TokenLife                                    time.Duration
 	// ImageBase is where newsletters have their pictures; their senders' own domains if empty.
 	ImageBase string
 	Log       *slog.Logger
@@ -71,6 +62,7 @@ type World struct {
 	Issuer *issuer.Server
 	IMAP   *imapd.Server
 	Other  *imapd.Server
+	Graph  *graph.Server // the agency's directory
 
 	mu         sync.Mutex
 	generators map[string]*generator
@@ -129,33 +121,10 @@ func (w *World) start(opts Options) (err error) {
 	if err := w.addUsers(opts); err != nil {
 		return err
 	}
-	return w.addParts(opts)
-}
-
-// callbacks are the addresses of another purpose beside those of the grant.
-func callbacks(uris []string, purpose string) []string {
-	var out []string
-	for _, u := range uris {
-		if before, after, ok := strings.Cut(u, "/oauth/callback/"); ok {
-			out = append(out, before+"/"+purpose+"/callback/"+after)
-		}
+	if err := w.addParts(opts); err != nil {
+		return err
 	}
-	return out
-}
-
-// registerDoctor makes the second registration, which may read the directory and no mail.
-func (w *World) registerDoctor(opts Options) {
-	w.DoctorID, w.DoctorSecret = registration(opts.Seed, "doctor")
-	w.Issuer.AddClient(issuer.Client{
-		ID: w.DoctorID, Name: "Mailroom Doctor", Secrets: []issuer.Secret{{Value: w.DoctorSecret}},
-		RedirectURIs: callbacks(opts.RedirectURIs, "doctor"), Scopes: slices.Concat(directoryScopes, selfScopes),
-	})
-}
-
-// registration is a client id in the form of a GUID and a secret, equal for equal seeds.
-func registration(seed uint64, name string) (id, secret string) {
-	h := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "registration %s %d", name, seed)))
-	return fmt.Sprintf("%s-%s-4%s-8%s-%s", h[:8], h[8:12], h[12:15], h[15:18], h[18:30]), "pretend~" + h[30:]
+	return w.openDirectory(opts)
 }
 
 // check is how the mail server judges a token: alive, with the scope, and of somebody who may open
@@ -287,6 +256,9 @@ func (w *World) Close() error {
 	if w.Issuer != nil {
 		err = errors.Join(err, w.Issuer.Close())
 	}
+	if w.Graph != nil {
+		err = errors.Join(err, w.Graph.Close())
+	}
 	if w.IMAP != nil {
 		err = errors.Join(err, w.IMAP.Close())
 	}
@@ -322,8 +294,8 @@ func (w *World) provider(at mailroom.Endpoint) mailroom.Provider {
 		IMAP: at, SASL: []string{"XOAUTH2"}, MaxConnections: 2, IdleSeconds: 540, RefreshDays: 90, Loopback: true,
 		AdminConsentURL: w.Issuer.AdminConsentURL(),
 		Directory: &mailroom.Directory{
-			URL: w.Issuer.URL() + "/graph/v1.0", ClientID: w.DoctorID, ClientSecret: w.DoctorSecret,
-			Scopes: slices.Clone(directoryScopes), SelfScopes: slices.Clone(selfScopes), MailService: mailService,
+			URL: w.Graph.URL(), ClientID: w.DoctorID, ClientSecret: w.DoctorSecret,
+			Scopes: slices.Clone(directoryScopes), SelfScopes: slices.Clone(selfScopes), MailService: graph.MailService,
 		},
 	}
 }
