@@ -24,6 +24,7 @@ type cli struct {
 	Migrate struct{}  `cmd:"" help:"Bring the database to this version and stop."`
 	Users   usersCmd  `cmd:"" help:"Manage the people who sign in."`
 	People  peopleCmd `cmd:"" help:"Manage candidates and contact persons."`
+	Keys    keysCmd   `cmd:"" help:"Manage the keys that seal tokens, passwords and client secrets."`
 }
 
 type usersCmd struct {
@@ -143,6 +144,8 @@ func run(ctx context.Context, c *cli, command string) error {
 		return newPassword(ctx, tool, c)
 	case "people import <file>":
 		return importPeople(ctx, tool, c)
+	case "keys list", "keys add", "keys rotate", "keys drop <id>":
+		return keys(ctx, tool, c, command)
 	}
 	return fmt.Errorf("unknown command %q", command)
 }

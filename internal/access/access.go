@@ -60,6 +60,10 @@ type Store interface {
 	// SavePassword stores a sealed password with its new data key. Conflict while
 	// the mailbox has a grant.
 	SavePassword(ctx context.Context, mailboxID string, password, dataKey mailroom.Sealed, e mailroom.AuditEvent) error
+	// IdleGrants lists, by id from behind after on, grants that were last refreshed
+	// before a time and that nothing but use is missing.
+	IdleGrants(ctx context.Context, before time.Time, after string, limit int) ([]mailroom.Grant, error)
+	keyStore
 	// SaveAudit adds an audit event that stands alone.
 	SaveAudit(ctx context.Context, e mailroom.AuditEvent) error
 
@@ -81,16 +85,18 @@ type OAuth interface {
 
 // Deps is what Access works with.
 type Deps struct {
-	Store     Store
-	OAuth     OAuth
-	Vault     *vault.Keyring
+	Store Store
+	OAuth OAuth
+	Vault *vault.Keyring
 	// Base is what the installation offers to every organization.
 	Base mailroom.Providers
 	// RedirectURL is where a provider sends the browser back to. Each provider
 	// has its own, so that one cannot answer for another (RFC 9700 §4.4.2).
 	RedirectURL func(providerID string) string
-	Log         *slog.Logger
-	Now         func() time.Time // nil for time.Now
+	// Node names this process to operators; a made-up name when "".
+	Node string
+	Log  *slog.Logger
+	Now  func() time.Time // nil for time.Now
 }
 
 // Access is safe for use by many goroutines, and many of them may share a store.
@@ -110,5 +116,9 @@ func New(d Deps) *Access {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Access{Deps: d, node: mailroom.NewID("acc"), flights: map[string]*flight{}}
+	node := mailroom.NewID("acc")
+	if d.Node == "" {
+		d.Node = node
+	}
+	return &Access{Deps: d, node: node, flights: map[string]*flight{}}
 }

@@ -10,15 +10,33 @@ import (
 // What is sealed is tied to its row and column: a value that is copied elsewhere
 // does not open.
 
+// sealedColumn is a place where a key-encryption key seals values itself.
+type sealedColumn struct {
+	mailroom.SealedColumn
+	identity func(row string) string
+}
+
+// sealedColumns are all of those places. A key is rotated by sealing them again:
+// what is missing here is lost with the old key.
+var sealedColumns = []sealedColumn{
+	{mailroom.SealedColumn{Table: "mailboxes", Row: "id", Key: "data_key_id", Data: "data_key_sealed"}, dataKeyIdentity},
+	{mailroom.SealedColumn{Table: "credentials", Row: "id", Key: "sealed_key", Data: "sealed_data"}, credentialIdentity},
+	{mailroom.SealedColumn{Table: "auth_requests", Row: "state_hash", Key: "verifier_key", Data: "verifier_data"}, verifierIdentity},
+	{mailroom.SealedColumn{Table: "pending_grants", Row: "id", Key: "sealed_key", Data: "sealed_data"}, pendingIdentity},
+	{mailroom.SealedColumn{Table: "doctor_requests", Row: "state_hash", Key: "verifier_key", Data: "verifier_data"}, doctorIdentity},
+}
+
 func dataKeyIdentity(mailboxID string) string  { return "mailbox:" + mailboxID + ":data_key" }
+func credentialIdentity(id string) string      { return "credential:" + id + ":secret" }
+func verifierIdentity(stateHash string) string { return "auth_request:" + stateHash + ":verifier" }
+func pendingIdentity(id string) string         { return "pending_grant:" + id + ":data" }
+func doctorIdentity(stateHash string) string   { return "doctor_request:" + stateHash + ":verifier" }
+
+// These are sealed by the mailbox's data key, which stays when it is sealed anew.
+
 func passwordIdentity(mailboxID string) string { return "mailbox:" + mailboxID + ":password" }
 func accessIdentity(grantID string) string     { return "grant:" + grantID + ":access" }
 func refreshIdentity(grantID string) string    { return "grant:" + grantID + ":refresh" }
-func verifierIdentity(stateHash string) string { return "auth_request:" + stateHash + ":verifier" }
-
-func pendingIdentity(id string) string       { return "pending_grant:" + id + ":data" }
-func credentialIdentity(id string) string    { return "credential:" + id + ":secret" }
-func doctorIdentity(stateHash string) string { return "doctor_request:" + stateHash + ":verifier" }
 
 // opened are the secrets of a grant in clear, and the key that seals the next ones.
 type opened struct {

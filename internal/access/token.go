@@ -57,7 +57,7 @@ func (a *Access) Token(ctx context.Context, mailboxID string) (token string, exp
 func (a *Access) fly(ctx context.Context, mailboxID string, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, leaseFor+refreshLimit)
 	defer cancel()
-	f.token, f.expires, f.err = a.renewed(ctx, mailboxID)
+	f.token, f.expires, f.err = a.renewed(ctx, mailboxID, a.fresh)
 	a.mu.Lock()
 	delete(a.flights, mailboxID)
 	a.mu.Unlock()
@@ -78,8 +78,9 @@ func (a *Access) fresh(c mailroom.Credentials) bool {
 	return g.ExpiresAt.Sub(a.Now()) > soonest(g.RefreshedAt, g.ExpiresAt)
 }
 
-// renewed takes the lease and refreshes, or waits for whoever holds it.
-func (a *Access) renewed(ctx context.Context, mailboxID string) (string, time.Time, error) {
+// renewed takes the lease and refreshes, or waits for whoever holds it, until the
+// token is fresh as the caller understands it.
+func (a *Access) renewed(ctx context.Context, mailboxID string, fresh func(mailroom.Credentials) bool) (string, time.Time, error) {
 	signal, stop := a.Store.Watch("mailbox:" + mailboxID)
 	defer stop()
 	tick := time.NewTicker(waitStep)
@@ -89,7 +90,7 @@ func (a *Access) renewed(ctx context.Context, mailboxID string) (string, time.Ti
 		if err != nil {
 			return "", time.Time{}, err
 		}
-		if a.fresh(c) {
+		if fresh(c) {
 			o, err := a.open(c)
 			return o.access, c.Grant.ExpiresAt, err
 		}

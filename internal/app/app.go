@@ -46,6 +46,7 @@ type App struct {
 	listener  net.Listener
 	handler   http.Handler
 	keeper    *syncer.Keeper
+	access    *access.Access
 }
 
 // New opens the stores, brings the database up to date and binds the address.
@@ -115,9 +116,10 @@ func (a *App) wire() error {
 	}
 	grants := access.New(access.Deps{
 		Store: a.store, OAuth: oauth.New(oauth.Options{AllowPrivate: cfg.AllowPrivateHosts, RootCAs: roots, Log: a.log}),
-		Vault: keys, Base: base, Log: a.log,
+		Vault: keys, Base: base, Node: cfg.Node, Log: a.log,
 		RedirectURL: func(id string) string { return a.cfg.BaseURL + "/oauth/callback/" + id },
 	})
+	a.access = grants
 	boxes := &mailboxes{
 		credentials: grants, providers: grants.Providers, organization: a.store.Organization, rootCAs: roots,
 		maxMessage: cfg.MaxMessage << 20, allowPrivate: cfg.AllowPrivateHosts, log: a.log,
@@ -234,6 +236,7 @@ func (a *App) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return a.keeper.Run(ctx) })
+	g.Go(func() error { return a.access.Run(ctx) })
 	g.Go(func() error { return a.keepHouse(ctx) })
 	g.Go(func() error {
 		return takeBack(ctx, a.store, func(err error) { a.log.Warn("a mapping is not being undone", "err", err) })

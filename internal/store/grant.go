@@ -24,6 +24,17 @@ func (s *Store) Grant(ctx context.Context, orgID, mailboxID string) (mailroom.Gr
 	return one(ctx, s.read(), scanGrant, `SELECT `+grantColumns+` FROM grants WHERE mailbox_id = $1 AND org_id = $2`, mailboxID, orgID)
 }
 
+// IdleGrants lists, by id from behind after on, grants that were last refreshed
+// before a time: those of mailboxes that are not retired, whose user is not shut
+// out, and for which nobody is asked to act. Paused ones are among them.
+func (s *Store) IdleGrants(ctx context.Context, before time.Time, after string, limit int) ([]mailroom.Grant, error) {
+	return all(ctx, s.read(), scanGrant, `SELECT `+prefixed("g", grantColumns)+`
+		FROM grants g JOIN mailboxes m ON m.id = g.mailbox_id JOIN users u ON u.id = m.user_id
+		WHERE g.refreshed_at < $1 AND g.id > $2 AND g.refresh_key <> '' AND m.retired_at = 0 AND u.disabled_at = 0
+		  AND m.problem NOT LIKE '%"kind":"needs_%'
+		ORDER BY g.id LIMIT $3`, mailroom.Micros(before), after, limit)
+}
+
 // Credentials returns what a mailbox signs in with, sealed. NotFound without
 // such a mailbox; Grant is nil without a grant.
 func (s *Store) Credentials(ctx context.Context, mailboxID string) (mailroom.Credentials, error) {

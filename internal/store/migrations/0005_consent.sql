@@ -144,6 +144,15 @@ CREATE TABLE refusals (
 );
 CREATE INDEX refusals_by_tenant ON refusals(org_id, provider_id, tenant_id, first_at);
 
+-- Which key-encryption keys each running process knows, and which it seals with: so that a rotation can tell
+-- when an old one is needed no more.
+CREATE TABLE node_keys (
+  node    TEXT PRIMARY KEY,
+  newest  TEXT NOT NULL,
+  known   TEXT NOT NULL,
+  seen_at BIGINT NOT NULL
+);
+
 -- Who was told what, once: subject and stage name the fact, audience who was told.
 CREATE TABLE notices (
   id         TEXT PRIMARY KEY,

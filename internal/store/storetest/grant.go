@@ -29,6 +29,9 @@ func RunGrants(t *testing.T, open func(testing.TB) *store.Store) {
 		{"refresh failed", testRefreshFailed},
 		{"grant shredded", testGrantShredded},
 		{"password", testPasswordSaved},
+		{"idle grants", testIdleGrants},
+		{"sealed again", testResealed},
+		{"keys of nodes", testNodeKeys},
 	} {
 		t.Run(p.name, func(t *testing.T) { p.run(t, Seed(t, s)) })
 	}
