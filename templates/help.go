@@ -10,6 +10,7 @@ import (
 
 // HelpPages are the pages of the help in order. Each has a title in the texts
 // and a file per language in help/.
+// The catalogue of errors is one more (/help/errors).
 var HelpPages = []string{"username", "password", "oauth", "mapping", "administrator", "mailbox", "people", "sync"}
 
 // helpByKey leads from the beginning of an error's key to the help page about
@@ -34,6 +35,9 @@ var helpByKey = map[string]string{
 func HelpFor(kind mailroom.Kind, key string) string {
 	if kind == mailroom.NeedsAdmin {
 		return "administrator"
+	}
+	if kind == mailroom.NeedsVendor && strings.HasPrefix(key, "oauth.error.") {
+		return "errors#" + mailroom.RefusalFamily{Key: key}.Anchor()
 	}
 	page, length := "", 0
 	for prefix, p := range helpByKey {

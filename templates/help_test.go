@@ -70,6 +70,9 @@ func TestHelpIsTheSameInBothLanguages(t *testing.T) {
 		if path == "" {
 			page = from
 		}
+		if page == "errors" { // web proves that its anchors are there
+			return
+		}
 		if !slices.Contains(templates.HelpPages, page) {
 			t.Errorf("%s: %q leads to no help page", from, link)
 		} else if anchor != "" && !slices.Contains(anchors[page], anchor) {

@@ -77,6 +77,7 @@ func routes() []route {
 		{get, "/admin/audit", admin, showAudit},
 
 		{get, "/help", public, showHelp},
+		{get, "/help/errors", public, showCatalogue},
 		{get, "/help/{page}", public, showHelpPage},
 
 		{get, "/mail", signedIn, showMails},

@@ -23,6 +23,8 @@ type Deps struct {
 	Portal   Portal
 	Sessions scs.Store
 	Texts    *i18n.Bundle
+	// Refusals are what /help/errors lists.
+	Refusals []mailroom.RefusalFamily
 	// PublicURL is where people's browsers find the service: scheme and host
 	// decide about the Secure cookie and which origin may post.
 	PublicURL *url.URL

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,7 @@ import (
 	"mailroom/internal/blob"
 	"mailroom/internal/envelope"
 	"mailroom/internal/i18n"
+	"mailroom/internal/imapconn"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/netguard"
 	"mailroom/internal/oauth"
@@ -166,7 +168,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	meters := newMeters(a.keeper)
 	pages, err := web.New(web.Deps{
-		Portal: a.Portal, Sessions: a.store, Texts: texts, PublicURL: public, TrustProxy: a.cfg.TrustProxy, Log: a.log,
+		Portal: a.Portal, Sessions: a.store, Texts: texts, Refusals: slices.Concat(oauth.ReadCatalogue().Listed(), imapconn.Refusals()), PublicURL: public, TrustProxy: a.cfg.TrustProxy, Log: a.log,
 		Health: http.HandlerFunc(alive), Ready: a.ready(), Metrics: meters.handler(a.cfg.MetricsToken), Observe: meters.observe,
 	})
 	if err != nil {

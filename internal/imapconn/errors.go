@@ -38,8 +38,13 @@ func (c *Conn) fail(err error) error {
 	text, code := said(err)
 	var auth *imapwire.AuthError
 	isAuth := errors.As(err, &auth)
+	if isAuth {
+		if e := refusedSignIn(text, code, err); e != nil {
+			return e
+		}
+	}
 	switch {
-	case strings.Contains(text, "throttled") || strings.Contains(text, "backoff time"):
+	case strings.Contains(text, "throttled") || strings.Contains(text, "backoff time") || strings.Contains(text, "bandwidth limits"):
 		e := mailroom.E(mailroom.Throttled, "imap.error.throttled", err)
 		e.Until = time.Now().Add(pause(text))
 		return e

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"encoding/base32"
@@ -19,16 +20,19 @@ import (
 
 // What a refusal means is data. "errors" says, per OAuth error value, the kind
 // and the family of words; "codes" says, per AADSTS number, the family
-// (docs/providers.md 2.6); "families" says who can mend each family.
+// (docs/providers.md 2.6), and "suberrors" per second word, where no number
+// stands beside it; "families" says who can mend each family.
 //
 //go:embed catalogue.json
 var catalogueJSON []byte
 
 // Catalogue is every refusal that we have words for.
 type Catalogue struct {
-	Errors   map[string]Refusal `json:"errors"`
-	Codes    map[string]string  `json:"codes"`    // AADSTS number → family
-	Families []Family           `json:"families"` // in the order of who mends them
+	Errors map[string]Refusal `json:"errors"`
+	Codes  map[string]string  `json:"codes"` // AADSTS number → family
+	// Suberrors are Microsoft's "suberror" and Google's "error_subtype" → family.
+	Suberrors map[string]string `json:"suberrors"`
+	Families  []Family          `json:"families"` // in the order of who mends them
 }
 
 // Refusal is what an OAuth error value means.
@@ -41,6 +45,33 @@ type Refusal struct {
 type Family struct {
 	ID   string        `json:"id"`
 	Kind mailroom.Kind `json:"kind"`
+}
+
+// Listed is the catalogue as people read it, in its order.
+func (c Catalogue) Listed() []mailroom.RefusalFamily {
+	var out []mailroom.RefusalFamily
+	for _, f := range c.Families {
+		row := mailroom.RefusalFamily{Key: "oauth.error." + f.ID, Kind: f.Kind}
+		for name, r := range c.Errors {
+			if r.Family == f.ID {
+				row.Errors = append(row.Errors, name)
+			}
+		}
+		for word, family := range c.Suberrors {
+			if family == f.ID {
+				row.Errors = append(row.Errors, word)
+			}
+		}
+		for code, family := range c.Codes {
+			if family == f.ID {
+				row.Codes = append(row.Codes, code)
+			}
+		}
+		slices.Sort(row.Errors)
+		slices.SortFunc(row.Codes, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+		out = append(out, row)
+	}
+	return out
 }
 
 // ReadCatalogue returns the shipped catalogue.
@@ -68,6 +99,7 @@ type answer struct {
 	Error         string `json:"error"`
 	Description   string `json:"error_description"`
 	Suberror      string `json:"suberror"`
+	Subtype       string `json:"error_subtype"` // Google's word for the same
 	Codes         []int  `json:"error_codes"`
 	TraceID       string `json:"trace_id"`
 	CorrelationID string `json:"correlation_id"`
@@ -85,6 +117,7 @@ func answerOf(res *http.Response, body []byte) answer {
 			a.Error, a.Description = v.Get("error"), v.Get("error_description")
 		}
 	}
+	a.Suberror = firstOf(a.Suberror, a.Subtype)
 	a.status, a.retryAfter = res.StatusCode, res.Header.Get("Retry-After")
 	return a
 }
@@ -100,13 +133,17 @@ func (c *Client) refused(p mailroom.Provider, a answer, at stage) *mailroom.Erro
 	code := codeOf(a)
 	ref := c.logRefusal(p, a, code, at)
 	e := classify(a, code, at)
+	if p.Testing && at == refreshing && e.Key == "oauth.error.grant_ended" {
+		// Google gives no other sign of it (docs/providers.md 4).
+		e.Key = "oauth.error.testing"
+	}
 	if e.Kind == mailroom.Throttled {
 		e.Until = c.now().Add(retryAfter(a.retryAfter, c.now())).UTC()
 	}
 	e.Err = fmt.Errorf("oauth %s %d %s", known(a.Error), a.status, code)
 	if code != "" {
 		code = "AADSTS" + code
-		e.With("lookup", "https://login.microsoftonline.com/error?code="+strings.TrimPrefix(code, "AADSTS"))
+		e.With("lookup", mailroom.CodeLookup(strings.TrimPrefix(code, "AADSTS")))
 	}
 	return e.With("provider", p.Name).With("code", firstOf(code, known(a.Error))).With("ref", ref)
 }
@@ -140,6 +177,12 @@ func classify(a answer, code string, at stage) *mailroom.Error {
 		r = cat.Errors["consent_required"]
 	}
 	family, named := cat.Codes[code]
+	if code == "" {
+		family, named = cat.Suberrors[a.Suberror]
+	}
+	if at == redeeming && family == "grant_expired" {
+		family = "code_used" // 70008 is said of a refresh token and of a code alike
+	}
 	i := slices.IndexFunc(cat.Families, func(f Family) bool { return f.ID == family })
 	switch {
 	case named && i >= 0 && mayRefine(r.Kind, cat.Families[i].Kind):

@@ -198,9 +198,7 @@ func TestCatalogue(t *testing.T) {
 	for _, f := range cat.Families {
 		kinds[f.ID] = f.Kind
 		for _, lang := range i18n.Languages {
-			if !b.For(lang).Has("oauth.error." + f.ID) {
-				t.Errorf("family %s has no words in %s", f.ID, lang)
-			}
+			words(t, b.For(lang), "oauth.error."+f.ID)
 		}
 	}
 	for name, r := range cat.Errors {
@@ -211,6 +209,11 @@ func TestCatalogue(t *testing.T) {
 	for code, family := range cat.Codes {
 		if kinds[family] == "" {
 			t.Errorf("code %s: no family %q", code, family)
+		}
+	}
+	for word, family := range cat.Suberrors {
+		if kinds[family] == "" {
+			t.Errorf("suberror %s: no family %q", word, family)
 		}
 	}
 	for code := range strings.FieldsSeq(`65001 65004 90094 90095 50105 700016 7000112 500014 650052 500011 650056 650057 70011
@@ -224,10 +227,75 @@ func TestCatalogue(t *testing.T) {
 	// No key of ours that nothing leads to.
 	keys := b.Keys("en")
 	keys = slices.DeleteFunc(keys, func(k string) bool { return !strings.HasPrefix(k, "oauth.error.") })
-	own := regexp.MustCompile(`^(unproved|not_configured|metadata|malformed|network|dns|tls)$`)
 	for _, k := range keys {
-		if id := strings.TrimPrefix(k, "oauth.error."); kinds[id] == "" && !own.MatchString(id) {
-			t.Errorf("%s is used by nothing", k)
+		if kinds[strings.TrimPrefix(k, "oauth.error.")] == "" {
+			t.Errorf("%s is in no family", k)
 		}
+	}
+	rows := 0
+	for _, f := range cat.Listed() {
+		rows += len(f.Codes) + len(f.Errors)
+	}
+	if want := len(cat.Codes) + len(cat.Errors) + len(cat.Suberrors); rows != want {
+		t.Errorf("the list shows %d errors and codes of %d", rows, want)
+	}
+}
+
+var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
+
+// words checks a family's texts: for the recruiter, for the administrator, and
+// its name. Both texts give the reference where the refusal has one, and neither
+// asks for more than a refusal carries.
+func words(t *testing.T, texts i18n.T, key string) {
+	t.Helper()
+	for _, k := range []string{key, mailroom.AdminKey(key), mailroom.TitleKey(key)} {
+		if !texts.Has(k) {
+			t.Errorf("%s: no text for %s", texts.Lang, k)
+		}
+	}
+	has := func(key, name string) bool {
+		return slices.Contains(placeholder.FindAllString(texts.Text(key), -1), name)
+	}
+	if has(key, "{ref}") != has(mailroom.AdminKey(key), "{ref}") {
+		t.Errorf("%s: only one reader of %s is given the reference", texts.Lang, key)
+	}
+	for _, p := range placeholder.FindAllString(texts.Text(mailroom.AdminKey(key)), -1) {
+		if p != "{provider}" && !has(key, p) && !has(key, "{ref}") {
+			t.Errorf("%s: %s asks for %s", texts.Lang, mailroom.AdminKey(key), p)
+		}
+	}
+}
+
+// What Google says without a number, and what means something else for a code.
+func TestRefusalsThatASecondWordTells(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		testing    bool
+		key        string
+	}{
+		{"Google's session control", `{"error":"invalid_grant","error_description":"reauth related error (invalid_rapt)","error_subtype":"invalid_rapt"}`, false, "session_policy"},
+		{"Google's testing mode", `{"error":"invalid_grant","error_description":"Token has been expired or revoked."}`, true, "testing"},
+		{"Google, published", `{"error":"invalid_grant","error_description":"Token has been expired or revoked."}`, false, "grant_ended"},
+		{"Microsoft without a number", `{"error":"interaction_required","suberror":"additional_action"}`, false, "mfa"},
+		{"a second word never makes an outage final", `{"error":"temporarily_unavailable","suberror":"bad_token"}`, false, "transient"},
+		{"nor blames the recruiter for the client", `{"error":"invalid_client","suberror":"bad_token"}`, false, "client"},
+	} {
+		i := newIssuer(t)
+		cl, _ := client(t)
+		i.token = refusal(400, c.body)
+		p := i.provider()
+		p.Testing = c.testing
+		_, err := cl.Refresh(t.Context(), p, theRefresh)
+		if e := mailroom.AsError(err); e == nil || e.Key != "oauth.error."+c.key {
+			t.Errorf("%s: %v, want %s", c.name, err, c.key)
+		} else {
+			complete(t, e)
+		}
+	}
+	i := newIssuer(t)
+	cl, _ := client(t)
+	i.token = refusal(400, `{"error":"invalid_grant","error_description":"AADSTS70008: The provided authorization code has expired.","error_codes":[70008]}`)
+	if _, err := cl.Exchange(t.Context(), i.provider(), code()); mailroom.AsError(err).Key != "oauth.error.code_used" {
+		t.Errorf("a code that came too late is told as %v", err)
 	}
 }
