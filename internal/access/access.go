@@ -68,6 +68,8 @@ type Store interface {
 	SaveAudit(ctx context.Context, e mailroom.AuditEvent) error
 
 	Watch(topic string) (<-chan struct{}, func())
+
+	ConsentStore
 }
 
 // OAuth speaks to a provider. Errors are *mailroom.Error: NeedsConsent and
@@ -95,8 +97,10 @@ type Deps struct {
 	RedirectURL func(providerID string) string
 	// Node names this process to operators; a made-up name when "".
 	Node string
-	Log  *slog.Logger
-	Now  func() time.Time // nil for time.Now
+	// ConsentRedirectURL is the same for administrators' consent.
+	ConsentRedirectURL func(providerID string) string
+	Log                *slog.Logger
+	Now                func() time.Time // nil for time.Now
 }
 
 // Access is safe for use by many goroutines, and many of them may share a store.

@@ -139,8 +139,9 @@ func newHouseIn(t testing.TB, s *store.Store) *house {
 	}
 	h.deps = access.Deps{
 		Store: h.store, OAuth: h.oauth, Vault: h.ring, Base: providers,
-		RedirectURL: func(id string) string { return "https://mailroom.example/oauth/" + id + "/callback" },
-		Log:         slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		RedirectURL:        func(id string) string { return "https://mailroom.example/oauth/" + id + "/callback" },
+		ConsentRedirectURL: func(id string) string { return "https://mailroom.example/consent/callback/" + id },
+		Log:                slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	h.Access = access.New(h.deps)
 	t.Cleanup(func() { h.log.clean(t) })

@@ -45,10 +45,10 @@ type App struct {
 	Portal  *portal.Portal
 	Applied []string // migrations that New had to run
 
-	listener  net.Listener
-	handler   http.Handler
-	keeper    *syncer.Keeper
-	access    *access.Access
+	listener net.Listener
+	handler  http.Handler
+	keeper   *syncer.Keeper
+	access   *access.Access
 }
 
 // New opens the stores, brings the database up to date and binds the address.
@@ -119,7 +119,8 @@ func (a *App) wire() error {
 	grants := access.New(access.Deps{
 		Store: a.store, OAuth: oauth.New(oauth.Options{AllowPrivate: cfg.AllowPrivateHosts, RootCAs: roots, Log: a.log}),
 		Vault: keys, Base: base, Node: cfg.Node, Log: a.log,
-		RedirectURL: func(id string) string { return a.cfg.BaseURL + "/oauth/callback/" + id },
+		RedirectURL:        func(id string) string { return a.cfg.BaseURL + "/oauth/callback/" + id },
+		ConsentRedirectURL: func(id string) string { return a.cfg.BaseURL + "/consent/callback/" + id },
 	})
 	a.access = grants
 	boxes := &mailboxes{

@@ -25,6 +25,8 @@ const (
 	PrefixQuarantine   = "qua"
 	PrefixFinding      = "fin"
 	PrefixDoctor       = "doc"
+	PrefixConsentLink  = "col"
+	PrefixJourney      = "coj"
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

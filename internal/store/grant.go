@@ -112,6 +112,9 @@ func (s *Store) SaveGrant(ctx context.Context, n mailroom.NewGrant) error {
 			WHERE id = $3`, n.DataKey.KeyID, n.DataKey.Data, g.MailboxID); err != nil {
 			return err
 		}
+		if err := t.proveGrant(ctx, g); err != nil {
+			return err
+		}
 		return t.credentialsChanged(ctx, c, n.Event)
 	})
 }
@@ -185,6 +188,11 @@ func (s *Store) SaveRefreshed(ctx context.Context, r mailroom.Refreshed) (ok boo
 		}
 		if _, err := t.exec(ctx, `UPDATE mailboxes SET problem = '', failures = 0 WHERE id = $1`, r.MailboxID); err != nil {
 			return err
+		}
+		if g := c.Grant; g != nil && c.Problem.Kind == mailroom.NeedsAdmin {
+			if err := t.proveTenant(ctx, c.OrgID, g.ProviderID, g.TenantID, mailroom.ProvedByRefresh, ""); err != nil {
+				return err
+			}
 		}
 		t.notify(TopicUser(c.UserID), TopicOrg(c.OrgID))
 		return t.want(ctx, r.MailboxID)

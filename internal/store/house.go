@@ -16,6 +16,9 @@ const keepNodes = 24 * time.Hour
 // keepFindings is how long a difference that has been repaired is told of.
 const keepFindings = 90 * 24 * time.Hour
 
+// keepConsent is how long a link for an administrator is told of after its end.
+const keepConsent = 90 * 24 * time.Hour
+
 // KeepHouse drops what has run out: web sessions, begun grants, old runs,
 // finished undos, repaired differences, nodes that are no more. What belongs to a
 // mapping (sightings, open findings, tombstones) goes with its row.
@@ -30,6 +33,8 @@ func (s *Store) KeepHouse(ctx context.Context) error {
 			{`DELETE FROM runs WHERE started_at < $1`, t.at - keepRuns.Microseconds()},
 			{`DELETE FROM undos WHERE finished_at <> 0 AND finished_at < $1`, t.at - keepUndos.Microseconds()},
 			{`DELETE FROM findings WHERE repaired_at <> 0 AND repaired_at < $1`, t.at - keepFindings.Microseconds()},
+			{`DELETE FROM consent_requests WHERE expires_at < $1`, t.at - keepConsent.Microseconds()},
+			{`DELETE FROM consent_links WHERE expires_at < $1`, t.at - keepConsent.Microseconds()},
 			{`DELETE FROM nodes WHERE seen_at < $1`, t.at - keepNodes.Microseconds()},
 		} {
 			if _, err := t.exec(ctx, old.text, old.before); err != nil {

@@ -78,7 +78,8 @@ CREATE TABLE consent_links (
   created_at  BIGINT NOT NULL,
   expires_at  BIGINT NOT NULL,
   revoked_at  BIGINT NOT NULL DEFAULT 0,
-  opened_at   BIGINT NOT NULL DEFAULT 0
+  opened_at   BIGINT NOT NULL DEFAULT 0,
+  proved_at   BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX consent_links_by_org ON consent_links(org_id, provider_id, created_at);
 
@@ -99,6 +100,7 @@ CREATE TABLE consent_requests (
   problem     TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX consent_requests_by_org ON consent_requests(org_id, provider_id, created_at);
+CREATE INDEX consent_requests_by_link ON consent_requests(link_id);
 
 -- What the doctor found. checks is a JSON list. requests that are under way stand in doctor_requests.
 CREATE TABLE doctor_reports (
