@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,4 +94,20 @@ func TestPagesInChromium(t *testing.T) {
 
 	do(chromedp.Navigate(strings.Replace(authURL, "client_id=", "client_id=x", 1)))
 	look("error")
+
+	do(chromedp.Navigate(s.URL()), chromedp.WaitVisible(chromedp.CSS("#switch-down")))
+	look("home")
+	if err := s.AddAccount(issuer.Account{Email: it, Name: "Ilse Kramer", Admin: true}); err != nil {
+		t.Fatal(err)
+	}
+	do(chromedp.Navigate(strings.Replace(consentLink(s, "organizations", imapAll+" offline_access openid"), url.QueryEscape(reported), url.QueryEscape(app.URL+"/cb"), 1)))
+	look("admin-picker")
+	do(chromedp.Click(chromedp.CSS(`[data-account="`+it+`"]`)), chromedp.WaitVisible(chromedp.CSS("#consent-accept")))
+	look("admin-consent")
+	do(chromedp.Click(chromedp.CSS("#consent-accept")), chromedp.WaitVisible(chromedp.CSS("#app")))
+	if len(s.AdminConsent(s.ClientID, s.TenantID)) == 0 {
+		t.Error("accepted, and nothing was consented to")
+	}
+	do(chromedp.Navigate(strings.Replace(authURL, "select_account", "consent", 1)), chromedp.Click(chromedp.CSS(`[data-account="`+it+`"]`)), chromedp.WaitVisible(chromedp.CSS("#everybody")))
+	look("consent-of-an-administrator")
 }

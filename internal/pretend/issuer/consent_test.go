@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -293,4 +294,44 @@ func assertion(t *testing.T, key crypto.Signer, cert *x509.Certificate, alg jose
 		t.Fatal(err)
 	}
 	return text
+}
+
+func TestSwitchesOfTheFirstPage(t *testing.T) {
+	s := company(t, issuer.Options{})
+	tok, err := grant(t, s, sanne)
+	if err != nil {
+		t.Fatal(err)
+	}
+	press := func(id string) {
+		t.Helper()
+		open(t, s.URL()).press("#switch-" + id)
+	}
+	press("secret")
+	if _, err := refresh(s, tok.RefreshToken); code(err) != 7000222 {
+		t.Errorf("the secret has expired: %v", err)
+	}
+	press("secret")
+	press("malformed")
+	if _, err := refresh(s, tok.RefreshToken); err == nil || code(err) != 0 {
+		t.Errorf("half a token: %v", err)
+	}
+	press("down") // one trouble at a time
+	var re *oauth2.RetrieveError
+	if _, err := refresh(s, tok.RefreshToken); !errors.As(err, &re) || re.Response.StatusCode != 503 {
+		t.Errorf("down: %v", err)
+	}
+	press("down")
+	if _, err := refresh(s, tok.RefreshToken); err != nil {
+		t.Errorf("with everything off: %v", err)
+	}
+	r, err := http.NewRequest(http.MethodPost, s.URL()+"/switch", strings.NewReader("switch=down"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil || res.StatusCode != 403 {
+		t.Errorf("another site turned a switch: %v", err)
+	}
 }

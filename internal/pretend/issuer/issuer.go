@@ -75,6 +75,9 @@ type Server struct {
 	reuse         bool
 	clientFault   *Refusal
 	fails         map[string][]Reply
+	broken        map[string]*Reply
+	trouble       string // which of the switches for the token endpoint is on
+	switches      []Switch
 	hook          func(map[string]any)
 	answers       func(map[string]any)
 	requests      []Request
@@ -124,7 +127,7 @@ func Start(opts Options) (*Server, error) {
 		clients: map[string]*Client{}, codes: map[string]*code{}, revokedBefore: map[string]time.Time{},
 		consents: map[string]map[string]bool{}, withdrawn: map[string]bool{}, usersConsent: true,
 		assertions: map[string]bool{}, reuse: opts.ReuseDetection,
-		deadFamilies: map[string]bool{}, usedRefresh: map[string]bool{}, fails: map[string][]Reply{},
+		deadFamilies: map[string]bool{}, usedRefresh: map[string]bool{}, fails: map[string][]Reply{}, broken: map[string]*Reply{},
 	}
 	if s.ClientID == "" {
 		s.ClientID = guid(fmt.Sprint("client ", opts.Seed))
@@ -135,6 +138,7 @@ func Start(opts Options) (*Server, error) {
 	s.tenants = map[string][]string{s.TenantID: lower(opts.Domains)}
 	s.clients[s.ClientID] = &Client{ID: s.ClientID, Name: "Mailroom", Secrets: []Secret{{Value: s.ClientSecret}},
 		RedirectURIs: slices.Clone(opts.RedirectURIs), Scopes: opts.Scopes}
+	s.switches = s.ownSwitches()
 	l, err := net.Listen("tcp", opts.Addr)
 	if err != nil {
 		return nil, err
@@ -173,6 +177,7 @@ func (s *Server) routes() http.Handler {
 	if s.opts.Revocation {
 		mux.HandleFunc("POST /{tenant}/oauth2/v2.0/revoke", s.endpoint("revoke", s.revoke))
 	}
+	mux.Handle("POST /switch", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.turn)))
 	mux.HandleFunc("GET /style.css", s.style)
 	mux.HandleFunc("GET /{$}", s.home)
 	return mux
@@ -185,6 +190,8 @@ func (s *Server) endpoint(name string, next http.HandlerFunc) http.HandlerFunc {
 		var reply *Reply
 		if q := s.fails[name]; len(q) > 0 {
 			reply, s.fails[name] = &q[0], q[1:]
+		} else {
+			reply = s.broken[name]
 		}
 		s.mu.Unlock()
 		if reply == nil {
@@ -232,11 +239,18 @@ func (s *Server) FailNext(endpoint string, n int, reply Reply) {
 	}
 }
 
-// StopFailing takes back what FailNext still holds.
+// Break replaces every answer of an endpoint until StopFailing, but for what FailNext asks for.
+func (s *Server) Break(endpoint string, reply Reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken[endpoint] = &reply
+}
+
+// StopFailing takes back what FailNext still holds, Break and RefuseClient.
 func (s *Server) StopFailing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fails = map[string][]Reply{}
+	s.fails, s.broken, s.trouble = map[string][]Reply{}, map[string]*Reply{}, ""
 	s.clientFault = nil
 }
 

@@ -26,6 +26,8 @@ type view struct {
 	People  []choice
 	Players []choice
 
+	Switches []switchState
+
 	Account Account
 	Admin   bool // consents for everybody
 	Scopes  []scopeText
@@ -154,7 +156,7 @@ func (s *Server) errorPage(w http.ResponseWriter, f Refusal) {
 }
 
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
-	s.render(w, http.StatusOK, "", view{Title: "Pretend identity provider", Kind: "home"})
+	s.render(w, http.StatusOK, "", view{Title: "Pretend identity provider", Kind: "home", Switches: s.states()})
 }
 
 func (s *Server) style(w http.ResponseWriter, _ *http.Request) {

@@ -81,15 +81,3 @@ func (w *World) reader(token string) (graph.Reader, bool) {
 	t, ok := w.Issuer.Introspect(token)
 	return graph.Reader{Email: t.Email, Scopes: t.Scopes}, ok
 }
-
-// SetUsersConsent says whether the agency's users may let Mailroom read their mail without an
-// administrator. They may at first; false is what Microsoft's own policy says.
-func (w *World) SetUsersConsent(may bool) {
-	w.Issuer.SetUsersConsent(may)
-	w.Graph.Change(func(t *graph.Tenant) {
-		t.Policies = []string{graph.Recommended}
-		if may {
-			t.Policies = []string{graph.Legacy}
-		}
-	})
-}

@@ -41,9 +41,8 @@ func parts() []part {
 		{name: "wrong-account", title: "Wrong Account", issuer: issuer.Play{
 			What: "The browser is signed in as " + users[1].Email + ", who grants in its place.", As: users[1].Email}},
 		{name: notAssigned, title: "Not Assigned", issuer: issuer.Play{
-			What: "Is not assigned to the application.",
-			Consent: &issuer.Refusal{Error: "access_denied", Code: 50105, Text: "The signed in user is not assigned to a role for the application.",
-				Title: "You are not on the list", Lines: []string{"Your administrator decides who may use this application, and you are not on the list."}}}},
+			What:    "Is not assigned to the application.",
+			Consent: unassigned()}},
 		{name: "blocked", title: "Blocked By Policy", issuer: issuer.Play{
 			What: "A Conditional Access policy refuses the token.",
 			Code: &issuer.Refusal{Error: "invalid_grant", Code: 53003, Suberror: "message_only", Text: "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance."}}},
@@ -72,6 +71,11 @@ func parts() []part {
 		{name: "huge", title: "Huge", issuer: issuer.Play{What: "Has a huge mailbox, and one mail of 160 MB."}},
 		{name: "quirks", title: "Quirks", issuer: issuer.Play{What: "Some mails do not come, or come as placeholders."}, imap: imapd.Faults{OddLogin: true, BodyFirst: true}},
 	}
+}
+
+func unassigned() *issuer.Refusal {
+	return &issuer.Refusal{Error: "access_denied", Code: 50105, Text: "The signed in user is not assigned to a role for the application.",
+		Title: "You are not on the list", Lines: []string{"Your administrator decides who may use this application, and you are not on the list."}}
 }
 
 // fillPart makes the mailbox of a part.

@@ -124,7 +124,11 @@ func (w *World) start(opts Options) (err error) {
 	if err := w.addParts(opts); err != nil {
 		return err
 	}
-	return w.openDirectory(opts)
+	if err := w.openDirectory(opts); err != nil {
+		return err
+	}
+	w.addSwitches()
+	return nil
 }
 
 // check is how the mail server judges a token: alive, with the scope, and of somebody who may open

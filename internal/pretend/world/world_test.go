@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -315,5 +317,68 @@ func TestRevokedAccountLosesItsMailboxConnection(t *testing.T) {
 	}
 	if r := issuer.Revoked(); r.Code != 50173 {
 		t.Error(r)
+	}
+}
+
+func TestTheDirectorySaysWhatTheProviderDoes(t *testing.T) {
+	w := start(t, world.Options{})
+	p := w.Provider()
+	directory := oauth2.Config{ClientID: w.DoctorID, ClientSecret: w.DoctorSecret, RedirectURL: "http://127.0.0.1:8080/doctor/callback/microsoft", Scopes: p.Directory.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: p.AuthURL, TokenURL: p.TokenURL, AuthStyle: oauth2.AuthStyleInParams}}
+	w.Issuer.Change(w.DoctorID, func(c *issuer.Client) { c.RedirectURIs = []string{directory.RedirectURL} })
+	verifier := oauth2.GenerateVerifier()
+	ask := directory.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier))
+	if cb, err := w.Issuer.Code(ask, w.Users[0].Email); err != nil || cb.Query().Get("error") != "access_denied" {
+		t.Errorf("a recruiter may have the directory read: %v %v", cb, err)
+	}
+	cb, err := w.Issuer.Code(ask, w.ITAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := directory.Exchange(t.Context(), cb.Query().Get("code"), oauth2.VerifierOption(verifier))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(path string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.Graph.URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+tok.AccessToken)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%s: %d %v %s", path, res.StatusCode, err, b)
+		}
+		return string(b)
+	}
+	if app := read("/servicePrincipals(appId='" + w.Issuer.ClientID + "')"); !strings.Contains(app, `"appRoleAssignmentRequired":true`) {
+		t.Errorf("the application: %s", app)
+	}
+	w.SetUsersConsent(false)
+	if policy := read("/policies/authorizationPolicy"); !strings.Contains(policy, "default-recommended") {
+		t.Errorf("the policy: %s", policy)
+	}
+	if _, err := grant(t, w, w.Users[0].Email); err == nil {
+		t.Error("users may not consent, and one did")
+	}
+	w.Issuer.GrantAdminConsent(true)
+	if _, err := grant(t, w, w.Users[0].Email); err != nil {
+		t.Errorf("after an administrator's consent: %v", err)
+	}
+	w.Assign(w.Users[0].Email, false)
+	if _, err := grant(t, w, w.Users[0].Email); err == nil || !strings.Contains(err.Error(), "50105") {
+		t.Errorf("taken off the list: %v", err)
+	}
+	w.License(w.Users[1].Email, false)
+	if plans := read("/users/" + w.Users[1].Email + "/licenseDetails"); strings.Contains(plans, "EXCHANGE_S_STANDARD") || !strings.Contains(plans, "EXCHANGE_S_FOUNDATION") {
+		t.Errorf("the licence: %s", plans)
+	}
+	if err := walk(t, w, w.Users[1].Email); err == nil || !strings.Contains(err.Error(), "not connected") {
+		t.Errorf("without a licence: %v", err)
 	}
 }
