@@ -10,7 +10,7 @@ import (
 
 const (
 	// keepFreshAfter is the age at which a token that nobody used is refreshed: at
-	// Microsoft a refresh token dies after 90 days without use (docs/providers.md 2.6),
+	// Microsoft a refresh token dies after 90 days without use (docs/providers.md 2.8),
 	// elsewhere sooner.
 	keepFreshAfter = 7 * 24 * time.Hour
 	// keepFreshEvery is how often it is looked for such grants.

@@ -179,7 +179,7 @@ type assertionClaims struct {
 	NotBefore int64  `json:"nbf"`
 }
 
-// checkAssertion is strict, so that what passes here passes at Microsoft (docs/providers.md 2.8): PS256
+// checkAssertion is strict, so that what passes here passes at Microsoft (docs/providers.md 2.7): PS256
 // with x5t#S256, made for this endpoint, short-lived, and used once.
 func (s *Server) checkAssertion(r *http.Request, c Client, text string) *Refusal {
 	bad := func(why string) *Refusal {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// adminConsent is the endpoint where an administrator consents for a company (docs/providers.md 2.7). It
+// adminConsent is the endpoint where an administrator consents for a company (docs/providers.md 2.4). It
 // gives no code: only the word that it was done.
 func (s *Server) adminConsent(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
