@@ -109,3 +109,24 @@ type DoctorReport struct {
 	At         time.Time
 	Checks     []Check
 }
+
+// Patient is a mailbox, or an address that is none here, and what is known of it
+// before the doctor looks.
+type Patient struct {
+	Provider Provider
+	Address  string   // of the mailbox
+	Account  string   // who signs in for it: another than Address where the mailbox is shared
+	Mailbox  *Mailbox // nil for an address that is no mailbox here
+	Grant    *Grant   // nil without one
+	// Refusal is why the provider refused last; nil when it did not, or was
+	// satisfied since.
+	Refusal *Problem
+}
+
+// Examination is what the doctor found.
+type Examination struct {
+	Checks []Check
+	// Consented: the tenant's directory itself says that an administrator has
+	// consented for everybody, to all that mail needs.
+	Consented bool
+}
