@@ -67,6 +67,8 @@ type Store interface {
 	// SaveAudit adds an audit event that stands alone.
 	SaveAudit(ctx context.Context, e mailroom.AuditEvent) error
 
+	doctorStore
+
 	Watch(topic string) (<-chan struct{}, func())
 
 	ConsentStore
@@ -97,8 +99,10 @@ type Deps struct {
 	RedirectURL func(providerID string) string
 	// Node names this process to operators; a made-up name when "".
 	Node string
-	// ConsentRedirectURL is the same for administrators' consent.
+	// ConsentRedirectURL is the same for administrators' consent, DoctorURL for the
+	// doctor's own registration.
 	ConsentRedirectURL func(providerID string) string
+	DoctorURL          func(providerID string) string
 	Log                *slog.Logger
 	Now                func() time.Time // nil for time.Now
 }

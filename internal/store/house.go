@@ -30,6 +30,7 @@ func (s *Store) KeepHouse(ctx context.Context) error {
 		}{
 			{`DELETE FROM sessions WHERE expiry < $1`, t.at},
 			{`DELETE FROM auth_requests WHERE expires_at < $1`, t.at},
+			{`DELETE FROM doctor_requests WHERE expires_at < $1`, t.at},
 			{`DELETE FROM runs WHERE started_at < $1`, t.at - keepRuns.Microseconds()},
 			{`DELETE FROM undos WHERE finished_at <> 0 AND finished_at < $1`, t.at - keepUndos.Microseconds()},
 			{`DELETE FROM findings WHERE repaired_at <> 0 AND repaired_at < $1`, t.at - keepFindings.Microseconds()},
