@@ -68,6 +68,16 @@ type Store interface {
 	SaveAudit(ctx context.Context, e mailroom.AuditEvent) error
 
 	doctorStore
+	// ProviderSettings are an organization's providers as it set them, and its
+	// credentials.
+	ProviderSettings(ctx context.Context, orgID string) ([]mailroom.ProviderRow, []mailroom.Credential, error)
+	ClientCredential(ctx context.Context, orgID, id string) (mailroom.Credential, error)
+	AddClientCredential(ctx context.Context, c mailroom.Credential, e mailroom.AuditEvent) error
+	// JudgeClientCredential keeps what a token request said of a credential:
+	// refused with a problem, or proved at a time. It reports whether that is news.
+	JudgeClientCredential(ctx context.Context, orgID, id string, proved time.Time, p *mailroom.Problem) (bool, error)
+	// ProvableMailboxes have a grant at the provider that is good as far as is known.
+	ProvableMailboxes(ctx context.Context, orgID, providerID string, limit int) ([]string, error)
 
 	Watch(topic string) (<-chan struct{}, func())
 
@@ -113,7 +123,8 @@ type Access struct {
 	node string // names this instance in refresh leases
 
 	mu      sync.Mutex
-	flights map[string]*flight // refreshes under way here, by mailbox
+	flights map[string]*flight   // refreshes under way here, by mailbox
+	known   map[string]*settings // by organization
 }
 
 // New makes an Access.
@@ -128,5 +139,5 @@ func New(d Deps) *Access {
 	if d.Node == "" {
 		d.Node = node
 	}
-	return &Access{Deps: d, node: node, flights: map[string]*flight{}}
+	return &Access{Deps: d, node: node, flights: map[string]*flight{}, known: map[string]*settings{}}
 }

@@ -39,6 +39,17 @@ type provider struct {
 	grant    mailroom.Tokens                             // what a code brings
 	refresh  func(token string) (mailroom.Tokens, error) // nil: the next numbered pair
 	revoking func(token string) (bool, error)
+	client   func(mailroom.Provider) error // judges who asks
+}
+
+func (p *provider) judge(q mailroom.Provider) error {
+	p.mu.Lock()
+	f := p.client
+	p.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(q)
 }
 
 func (p *provider) ConsentURL(_ context.Context, q mailroom.Provider, r mailroom.ConsentRequest) (string, error) {
@@ -48,14 +59,20 @@ func (p *provider) ConsentURL(_ context.Context, q mailroom.Provider, r mailroom
 	return "https://provider.example/authorize?" + url.Values{"state": {r.State}, "provider": {q.ID}}.Encode(), nil
 }
 
-func (p *provider) Exchange(_ context.Context, _ mailroom.Provider, r mailroom.CodeRequest) (mailroom.Tokens, error) {
+func (p *provider) Exchange(_ context.Context, q mailroom.Provider, r mailroom.CodeRequest) (mailroom.Tokens, error) {
+	if err := p.judge(q); err != nil {
+		return mailroom.Tokens{}, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.exchanges = append(p.exchanges, r)
 	return p.grant, nil
 }
 
-func (p *provider) Refresh(_ context.Context, _ mailroom.Provider, token string) (mailroom.Tokens, error) {
+func (p *provider) Refresh(_ context.Context, q mailroom.Provider, token string) (mailroom.Tokens, error) {
+	if err := p.judge(q); err != nil {
+		return mailroom.Tokens{}, err
+	}
 	p.mu.Lock()
 	p.refreshed = append(p.refreshed, token)
 	n, f := len(p.refreshed), p.refresh
@@ -112,7 +129,8 @@ type house struct {
 }
 
 var providers = mailroom.Providers{
-	{ID: "microsoft", Name: "Outlook", ClientID: "c", Scopes: []string{mail, "offline_access", "openid", "email"}, RevokePage: "https://myapps.example"},
+	{ID: "microsoft", Name: "Outlook", ClientID: "c", Scopes: []string{mail, "offline_access", "openid", "email"}, RevokePage: "https://myapps.example",
+		Directory: &mailroom.Directory{URL: "https://graph.example"}},
 	{ID: "google", Name: "Gmail", ClientID: "c", Scopes: []string{"https://mail.google.com/", "openid"}, AuthParams: map[string]string{"access_type": "offline"}},
 	{ID: "unset", Name: "Unset"},
 }
@@ -175,6 +193,29 @@ func (h *house) begin(binding string) string {
 func stateOf(consentURL string) string {
 	u, _ := url.Parse(consentURL)
 	return u.Query().Get("state")
+}
+
+// again is another Access with the same store, as after a restart.
+func (h *house) again() { h.Access = access.New(h.deps) }
+
+// registeredAndGranted is a house with an organization's own registration, one
+// proved credential and a grant.
+func (h *house) registeredAndGranted(secret string) *house {
+	h.t.Helper()
+	h.registered()
+	h.keeps(secret)
+	return h.granted()
+}
+
+// beginIn begins a grant whose verifier the present ring can open.
+func (h *house) beginIn(m mailroom.Mailbox) string {
+	h.t.Helper()
+	p := h.offered(m.ProviderID)
+	to, err := h.Begin(h.t.Context(), h.user, m, p, binding)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return stateOf(to)
 }
 
 // finish answers with a code.
@@ -280,7 +321,7 @@ func (l *logText) Write(p []byte) (int, error) {
 func (l *logText) clean(t testing.TB) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range []string{"ACCESS-TOKEN", "REFRESH-TOKEN", "CODE-", "PASSWORD-", "werk.example", binding, "tenant/"} {
+	for _, s := range []string{"ACCESS-TOKEN", "REFRESH-TOKEN", "CODE-", "PASSWORD-", "SECRET-", "werk.example", binding, "tenant/"} {
 		if strings.Contains(l.b.String(), s) {
 			t.Errorf("the log holds %q:\n%s", s, l.b.String())
 		}

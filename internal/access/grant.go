@@ -73,8 +73,10 @@ func (a *Access) Finish(ctx context.Context, u mailroom.User, binding, providerI
 	if err != nil {
 		return mailroom.GrantOutcome{}, keyMissing(err)
 	}
-	t, err := a.OAuth.Exchange(ctx, p, mailroom.CodeRequest{
-		Code: code, Verifier: string(verifier), Nonce: r.Nonce, RedirectURL: a.RedirectURL(p.ID), Issuer: issuer,
+	p, t, err := a.asked(ctx, r.OrgID, providerID, func(p mailroom.Provider) (mailroom.Tokens, error) {
+		return a.OAuth.Exchange(ctx, p, mailroom.CodeRequest{
+			Code: code, Verifier: string(verifier), Nonce: r.Nonce, RedirectURL: a.RedirectURL(p.ID), Issuer: issuer,
+		})
 	})
 	if err != nil {
 		return mailroom.GrantOutcome{}, err

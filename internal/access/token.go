@@ -115,10 +115,6 @@ func (a *Access) renewed(ctx context.Context, mailboxID string, fresh func(mailr
 func (a *Access) refresh(ctx context.Context, c mailroom.Credentials) (string, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshLimit)
 	defer cancel()
-	p, err := a.provider(ctx, c.OrgID, c.Grant.ProviderID)
-	if err != nil {
-		return "", time.Time{}, a.failed(ctx, c, err)
-	}
 	o, err := a.open(c)
 	if err != nil {
 		return "", time.Time{}, a.failed(ctx, c, err)
@@ -126,10 +122,17 @@ func (a *Access) refresh(ctx context.Context, c mailroom.Credentials) (string, t
 	if o.refresh == "" {
 		return "", time.Time{}, a.failed(ctx, c, mailroom.E(mailroom.NeedsConsent, "grant.error.no_refresh_left"))
 	}
-	t, err := a.OAuth.Refresh(ctx, p, o.refresh)
+	p, t, err := a.asked(ctx, c.OrgID, c.Grant.ProviderID, func(p mailroom.Provider) (mailroom.Tokens, error) {
+		return a.OAuth.Refresh(ctx, p, o.refresh)
+	})
 	if err != nil {
 		return "", time.Time{}, a.failed(ctx, c, err)
 	}
+	return a.refreshed(ctx, p, c, o, t)
+}
+
+// refreshed stores what a refresh brought.
+func (a *Access) refreshed(ctx context.Context, p mailroom.Provider, c mailroom.Credentials, o opened, t mailroom.Tokens) (string, time.Time, error) {
 	// What a refresh answers is often only the part that the token is for; what was
 	// granted stays as it was told then, unless mail itself is gone from it.
 	scopes := c.Grant.Scopes

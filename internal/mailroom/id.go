@@ -27,6 +27,7 @@ const (
 	PrefixDoctor       = "doc"
 	PrefixConsentLink  = "col"
 	PrefixJourney      = "coj"
+	PrefixCredential   = "cre"
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

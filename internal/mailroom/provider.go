@@ -63,7 +63,8 @@ type Provider struct {
 	// nobody said.
 	SecretExpires time.Time `json:"secret_expires,omitzero"`
 	// TokenAuth says how the secret goes to the token endpoint: "basic" (RFC 6749
-	// §2.3.1, the default) or "post", in the body.
+	// §2.3.1, the default), "post", in the body, or "none" where there is no secret
+	// (a public client, RFC 6749 §2.1).
 	TokenAuth  string            `json:"token_auth,omitempty"`
 	Scopes     []string          `json:"scopes"`
 	AuthParams map[string]string `json:"auth_params,omitempty"` // e.g. prompt=select_account
@@ -119,6 +120,18 @@ func (p Provider) Operator() string { return cmp.Or(p.Company, p.Name) }
 
 // Configured reports whether grants can be asked for at all.
 func (p Provider) Configured() bool { return p.ClientID != "" }
+
+// AsDirectory is the provider as the doctor's registration speaks to it: the same
+// endpoints, that registration's client, and the scopes to ask for.
+func (p Provider) AsDirectory(scopes []string) (Provider, bool) {
+	d := p.Directory
+	if d == nil || d.ClientID == "" {
+		return Provider{}, false
+	}
+	p.ClientID, p.ClientSecret, p.ClientKey, p.ClientCertificate = d.ClientID, d.ClientSecret, d.ClientKey, d.Certificate
+	p.Scopes = scopes
+	return p, true
+}
 
 // IdleRenewal is how long one IDLE may stand; 10 minutes unless told otherwise.
 func (p Provider) IdleRenewal() time.Duration {

@@ -92,9 +92,21 @@ func (c *Client) http(p mailroom.Provider) *http.Client {
 	return c.guarded
 }
 
+// proving is the HTTP client for requests that prove who we are: with a key, each
+// carries an assertion for the token endpoint.
+func (c *Client) proving(p mailroom.Provider, tokenURL string) *http.Client {
+	plain := c.http(p)
+	if p.ClientKey == "" {
+		return plain
+	}
+	signing := *plain
+	signing.Transport = asserting{next: plain.Transport, provider: p, tokenURL: tokenURL, now: c.now}
+	return &signing
+}
+
 // context carries the provider's HTTP client to x/oauth2.
-func (c *Client) context(ctx context.Context, p mailroom.Provider) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, c.http(p))
+func (c *Client) context(ctx context.Context, p mailroom.Provider, m metadata) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, c.proving(p, m.TokenURL))
 }
 
 // bounded ends every answer with an error at maxAnswer.

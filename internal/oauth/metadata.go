@@ -105,16 +105,23 @@ func (c *Client) readMetadata(ctx context.Context, p mailroom.Provider) (metadat
 }
 
 func (c *Client) config(p mailroom.Provider, m metadata, redirectURL string) *oauth2.Config {
-	// Never auto-detected: x/oauth2 would send every refused code and refresh
-	// token a second time, and reuse can void a token family (RFC 9700 §4.14.2).
-	style := oauth2.AuthStyleInHeader
-	if p.TokenAuth == "post" || p.ClientSecret == "" {
-		style = oauth2.AuthStyleInParams
+	secret := p.ClientSecret
+	if p.ClientKey != "" {
+		secret = "" // one way at a time (RFC 6749 §2.3)
 	}
 	return &oauth2.Config{
-		ClientID: p.ClientID, ClientSecret: p.ClientSecret, RedirectURL: redirectURL, Scopes: p.Scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: m.AuthURL, TokenURL: m.TokenURL, AuthStyle: style},
+		ClientID: p.ClientID, ClientSecret: secret, RedirectURL: redirectURL, Scopes: p.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: m.AuthURL, TokenURL: m.TokenURL, AuthStyle: authStyle(p)},
 	}
+}
+
+// authStyle is never auto-detected: x/oauth2 would send every refused code and
+// refresh token a second time, and reuse can void a token family (RFC 9700 §4.14.2).
+func authStyle(p mailroom.Provider) oauth2.AuthStyle {
+	if p.TokenAuth == "post" || p.ClientSecret == "" || p.ClientKey != "" {
+		return oauth2.AuthStyleInParams
+	}
+	return oauth2.AuthStyleInHeader
 }
 
 // asksIDToken reports whether a provider is asked for an ID token: OpenID

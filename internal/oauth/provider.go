@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -37,6 +38,15 @@ func LoadProviders(path string, base mailroom.Providers) (mailroom.Providers, er
 		return nil, fmt.Errorf("providers: %w", err)
 	}
 	return mergeProviders(path, data, base)
+}
+
+// CheckProvider names the first field that cannot be right, and why, for a log; ""
+// when all may be.
+func CheckProvider(p mailroom.Provider) (field string, err error) {
+	if !idForm.MatchString(p.ID) {
+		return "id", fmt.Errorf("want lower-case letters, digits and dashes, got %q", p.ID)
+	}
+	return checkProvider(p)
 }
 
 func mergeProviders(path string, data []byte, base mailroom.Providers) (mailroom.Providers, error) {
@@ -81,6 +91,14 @@ func clearMaps(p *mailroom.Provider, given map[string]json.RawMessage) {
 	if _, ok := given["auth_params"]; ok {
 		p.AuthParams = nil
 	}
+	if _, ok := given["consoles"]; ok {
+		p.Consoles = nil
+	}
+	if p.Directory != nil { // its fields are laid over one by one, and not over base's
+		d := *p.Directory
+		d.Scopes, d.SelfScopes = slices.Clone(d.Scopes), slices.Clone(d.SelfScopes)
+		p.Directory = &d
+	}
 	p.Scopes, p.SASL = slices.Clone(p.Scopes), slices.Clone(p.SASL)
 	p.SubjectClaims, p.AddressClaims = slices.Clone(p.SubjectClaims), slices.Clone(p.AddressClaims)
 }
@@ -101,8 +119,10 @@ func checkProvider(p mailroom.Provider) (field string, err error) {
 		return "scopes", fmt.Errorf("missing")
 	case asksIDToken(p) && p.Issuer == "":
 		return "issuer", fmt.Errorf("missing, and needed to verify ID tokens")
-	case p.TokenAuth != "" && p.TokenAuth != "basic" && p.TokenAuth != "post":
-		return "token_auth", fmt.Errorf("want basic or post, got %q", p.TokenAuth)
+	case !slices.Contains([]string{"", "basic", "post", "none"}, p.TokenAuth):
+		return "token_auth", fmt.Errorf("want basic, post or none, got %q", p.TokenAuth)
+	case (p.ClientKey == "") != (p.ClientCertificate == ""):
+		return "client_key", fmt.Errorf("client_key and client_certificate go together")
 	case p.DiscoveryURL == "" && (p.AuthURL == "" || p.TokenURL == ""):
 		return "discovery_url", fmt.Errorf("missing, and so is auth_url or token_url")
 	case p.DiscoveryURL == "" && asksIDToken(p) && p.JWKSURL == "":
@@ -111,11 +131,21 @@ func checkProvider(p mailroom.Provider) (field string, err error) {
 		return "address_claims", fmt.Errorf("missing: without one nobody knows which account granted")
 	}
 	for name, u := range map[string]string{"discovery_url": p.DiscoveryURL, "auth_url": p.AuthURL, "token_url": p.TokenURL,
-		"jwks_url": p.JWKSURL, "revoke_url": p.RevokeURL, "revoke_page": p.RevokePage} {
+		"jwks_url": p.JWKSURL, "revoke_url": p.RevokeURL, "revoke_page": p.RevokePage, "admin_consent_url": p.AdminConsentURL} {
 		if u != "" {
 			if err := checkURL(u, p.Loopback); err != nil {
 				return name, err
 			}
+		}
+	}
+	if p.ClientKey != "" {
+		if _, err := assertionOf(p, "https://provider.example", time.Now()); err != nil {
+			return "client_key", err
+		}
+	}
+	if d := p.Directory; d != nil {
+		if err := checkURL(d.URL, p.Loopback); err != nil {
+			return "directory.url", err
 		}
 	}
 	for k := range p.AuthParams {

@@ -55,7 +55,7 @@ func (c *Client) Exchange(ctx context.Context, p mailroom.Provider, r mailroom.C
 	if (r.Issuer == "" && m.SendsIss) || (r.Issuer != "" && !sameIssuer(m.Issuer, r.Issuer)) {
 		return mailroom.Tokens{}, c.unproved(p, fmt.Errorf("callback of issuer %q, want %q", r.Issuer, m.Issuer))
 	}
-	t, err := c.config(p, m, r.RedirectURL).Exchange(c.context(ctx, p), r.Code, oauth2.VerifierOption(r.Verifier))
+	t, err := c.config(p, m, r.RedirectURL).Exchange(c.context(ctx, p, m), r.Code, oauth2.VerifierOption(r.Verifier))
 	if err != nil {
 		return mailroom.Tokens{}, c.refusedToken(p, err, redeeming)
 	}
@@ -77,7 +77,7 @@ func (c *Client) Refresh(ctx context.Context, p mailroom.Provider, refreshToken 
 	if err != nil {
 		return mailroom.Tokens{}, err
 	}
-	t, err := c.config(p, m, "").TokenSource(c.context(ctx, p), &oauth2.Token{RefreshToken: refreshToken}).Token()
+	t, err := c.config(p, m, "").TokenSource(c.context(ctx, p, m), &oauth2.Token{RefreshToken: refreshToken}).Token()
 	if err != nil {
 		return mailroom.Tokens{}, c.refusedToken(p, err, refreshing)
 	}
@@ -111,10 +111,10 @@ func (c *Client) Revoke(ctx context.Context, p mailroom.Provider, token string) 
 		return false, nil
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {"refresh_token"}}
-	inBody := p.TokenAuth == "post" || p.ClientSecret == ""
+	inBody := authStyle(p) == oauth2.AuthStyleInParams
 	if inBody {
 		form.Set("client_id", p.ClientID)
-		if p.ClientSecret != "" {
+		if p.ClientSecret != "" && p.ClientKey == "" {
 			form.Set("client_secret", p.ClientSecret)
 		}
 	}
@@ -126,7 +126,7 @@ func (c *Client) Revoke(ctx context.Context, p mailroom.Provider, token string) 
 	if !inBody {
 		req.SetBasicAuth(url.QueryEscape(p.ClientID), url.QueryEscape(p.ClientSecret))
 	}
-	res, err := c.http(p).Do(req)
+	res, err := c.proving(p, m.TokenURL).Do(req)
 	if err != nil {
 		return false, unreachable(p, err)
 	}
