@@ -50,8 +50,9 @@ type Store interface {
 	// problem that refreshing had caused; false when the lease or version has passed.
 	SaveRefreshed(ctx context.Context, r mailroom.Refreshed) (bool, error)
 	// FailRefresh gives the lease back and, with a problem, writes it on the
-	// mailbox, unless the version has passed.
-	FailRefresh(ctx context.Context, mailboxID, grantID, owner string, version int64, p *mailroom.Problem) error
+	// mailbox, unless the version has passed. What it wrote comes back: many refusals
+	// at once are a fault of the provider.
+	FailRefresh(ctx context.Context, mailboxID, grantID, owner string, version int64, p *mailroom.Problem) (*mailroom.Problem, error)
 	// ExpireToken has the access token of a grant's version count as run out.
 	ExpireToken(ctx context.Context, grantID string, version int64) error
 	// ShredGrant deletes a mailbox's grant and data key. What it deleted comes

@@ -156,7 +156,8 @@ func (a *Access) refreshed(ctx context.Context, p mailroom.Provider, c mailroom.
 }
 
 // failed gives the lease back, and writes on the mailbox what only a person can
-// mend. It returns err.
+// mend. It returns err, or that the provider has a fault, when many others were
+// refused at the same time.
 func (a *Access) failed(ctx context.Context, c mailroom.Credentials, err error) error {
 	// The refresh may have used up its time; the lease must go back all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -165,10 +166,14 @@ func (a *Access) failed(ctx context.Context, c mailroom.Credentials, err error) 
 	if k := mailroom.KindOf(err); k == mailroom.NeedsConsent || k == mailroom.NeedsAdmin {
 		p = mailroom.ProblemOf(err, a.Now().UTC())
 	}
-	if ferr := a.Store.FailRefresh(ctx, c.MailboxID, c.Grant.ID, a.node, c.Grant.Version, p); ferr != nil {
+	shown, ferr := a.Store.FailRefresh(ctx, c.MailboxID, c.Grant.ID, a.node, c.Grant.Version, p)
+	if ferr != nil {
 		a.Log.Error("give refresh lease back", "mailbox", c.MailboxID, "err", ferr)
 	}
 	a.Log.Warn("refresh failed", "mailbox", c.MailboxID, "kind", mailroom.KindOf(err), "key", mailroom.AsError(err).Key)
+	if ferr == nil && shown != nil && shown.Key == mailroom.KeyProviderFault {
+		return &mailroom.Error{Kind: shown.Kind, Key: shown.Key, Args: shown.Args, Err: err}
+	}
 	return err
 }
 

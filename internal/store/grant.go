@@ -139,6 +139,9 @@ func (t *tx) insertGrant(ctx context.Context, n mailroom.NewGrant) error {
 // credentialsChanged asks for a sync with the new credentials, records the act
 // and tells the pages.
 func (t *tx) credentialsChanged(ctx context.Context, c mailroom.Credentials, e mailroom.AuditEvent) error {
+	if err := t.accepted(ctx, c.MailboxID); err != nil {
+		return err
+	}
 	if err := t.want(ctx, c.MailboxID); err != nil {
 		return err
 	}
@@ -183,6 +186,9 @@ func (s *Store) SaveRefreshed(ctx context.Context, r mailroom.Refreshed) (ok boo
 		ok = true
 		// Those who wait for this refresh look again.
 		t.notify(TopicMailbox(r.MailboxID))
+		if _, err := t.exec(ctx, `DELETE FROM refusals WHERE mailbox_id = $1 AND key NOT LIKE 'imap.%'`, r.MailboxID); err != nil {
+			return err
+		}
 		if !grantProblem(c.Problem) {
 			return nil
 		}
@@ -203,13 +209,28 @@ func (s *Store) SaveRefreshed(ctx context.Context, r mailroom.Refreshed) (ok boo
 // grantProblem reports whether a mailbox's problem is about its grant: a refresh
 // that succeeds disproves it. What IMAP said stays until IMAP says otherwise.
 func grantProblem(p *mailroom.Problem) bool {
-	return p != nil && (strings.HasPrefix(p.Key, "oauth.error.") || strings.HasPrefix(p.Key, "grant.error."))
+	if p == nil {
+		return false
+	}
+	key := p.Key
+	if reason, ok := p.Args["reason"].(string); ok && key == mailroom.KeyProviderFault {
+		key = reason
+	}
+	return strings.HasPrefix(key, "oauth.error.") || strings.HasPrefix(key, "grant.error.")
 }
 
 // FailRefresh gives the lease of a refresh back. p, when not nil, is written on
-// the mailbox, unless another grant or token has come meanwhile.
-func (s *Store) FailRefresh(ctx context.Context, mailboxID, grantID, owner string, version int64, p *mailroom.Problem) error {
-	return s.tx(ctx, func(t *tx) error {
+// the mailbox, unless another grant or token has come meanwhile. What was written
+// comes back: a refusal that many share is a fault of their provider
+// (mailroom.ProviderFault).
+func (s *Store) FailRefresh(ctx context.Context, mailboxID, grantID, owner string, version int64, p *mailroom.Problem) (shown *mailroom.Problem, err error) {
+	err = s.tx(ctx, func(t *tx) error {
+		shown = p
+		if p.Refused() {
+			if _, err := t.lockRefusals(ctx, mailboxID); err != nil {
+				return err
+			}
+		}
 		c, err := t.lockCredentials(ctx, mailboxID)
 		if err != nil {
 			return err
@@ -223,13 +244,19 @@ func (s *Store) FailRefresh(ctx context.Context, mailboxID, grantID, owner strin
 		if p == nil {
 			return nil
 		}
-		if c.Problem != nil && c.Problem.Key == p.Key {
-			p.Since = c.Problem.Since // it is the same trouble still
+		if p.Refused() {
+			if shown, err = t.judge(ctx, c, p); err != nil {
+				return err
+			}
+		}
+		if c.Problem != nil && c.Problem.Key == shown.Key && c.Problem.Since.Before(shown.Since) {
+			shown.Since = c.Problem.Since // it is the same trouble still
 		}
 		t.notify(TopicUser(c.UserID), TopicOrg(c.OrgID))
-		_, err = t.exec(ctx, `UPDATE mailboxes SET problem = $1 WHERE id = $2`, asJSON(p), mailboxID)
+		_, err = t.exec(ctx, `UPDATE mailboxes SET problem = $1 WHERE id = $2`, asJSON(shown), mailboxID)
 		return err
 	})
+	return shown, err
 }
 
 // ShredGrant deletes a mailbox's grant, begun grants and data key, and throws
@@ -246,6 +273,8 @@ func (s *Store) ShredGrant(ctx context.Context, mailboxID string, e mailroom.Aud
 		for _, text := range []string{
 			`DELETE FROM grants WHERE mailbox_id = $1`,
 			`DELETE FROM auth_requests WHERE mailbox_id = $1`,
+			`DELETE FROM pending_grants WHERE mailbox_id = $1`,
+			`DELETE FROM refusals WHERE mailbox_id = $1`,
 			`UPDATE mailboxes SET data_key_id = '', data_key_sealed = NULL, password_key = '', password_sealed = NULL,
 				problem = '', failures = 0 WHERE id = $1`,
 		} {

@@ -100,18 +100,36 @@ func (s *Store) Wanted(ctx context.Context, node string) (map[string]mailroom.Si
 }
 
 // Release gives a lease back: the mailbox is due again at retryAt, or at once
-// when somebody asked meanwhile. problem replaces the mailbox's, nil clears it.
+// when somebody asked meanwhile. problem replaces the mailbox's, nil clears it; a
+// refusal that many share is a fault of their provider (mailroom.ProviderFault).
 // With a problem everything that had been asked before the claim counts as
 // answered, by that problem; else a mailbox that always fails would be claimed
 // again and again without a pause.
 func (s *Store) Release(ctx context.Context, c mailroom.Claim, retryAt time.Time, problem *mailroom.Problem, failures int) error {
 	return s.tx(ctx, func(t *tx) error {
+		e := ended{retryAt: retryAt, problem: problem, failures: failures}
+		var box mailroom.Credentials
+		var err error
+		if problem.Refused() || problem != nil && problem.Key == mailroom.KeyProviderFault {
+			if box, err = t.lockRefusals(ctx, c.MailboxID); err != nil {
+				return err
+			}
+		}
 		if _, err := t.fenceAs(ctx, c, s.forUpdate()); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, `UPDATE mailboxes SET owner = '', lease_until = 0, retry_at = $1, problem = $2, failures = $3,
+		switch {
+		case problem == nil:
+			err = t.accepted(ctx, c.MailboxID)
+		case box.MailboxID != "":
+			err = t.judgeEnd(ctx, box, &e)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `UPDATE mailboxes SET owner = '', lease_until = 0, retry_at = $1, problem = $2, failures = $3,
 			done = CASE WHEN $4 AND done < claimed_wanted THEN claimed_wanted ELSE done END WHERE id = $5`,
-			mailroom.Micros(retryAt), asJSON(problem), failures, problem != nil, c.MailboxID)
+			mailroom.Micros(e.retryAt), asJSON(e.problem), e.failures, e.problem != nil, c.MailboxID)
 		t.notify(TopicWork)
 		return err
 	})
@@ -143,6 +161,9 @@ func (s *Store) TakeBack(ctx context.Context, node string) (taken int64, err err
 func (s *Store) Answered(ctx context.Context, c mailroom.Claim, wanted int64) error {
 	return s.tx(ctx, func(t *tx) error {
 		if _, err := t.fence(ctx, c); err != nil {
+			return err
+		}
+		if err := t.accepted(ctx, c.MailboxID); err != nil {
 			return err
 		}
 		_, err := t.exec(ctx, `UPDATE mailboxes SET done = CASE WHEN done < $1 THEN $1 ELSE done END, problem = '', failures = 0

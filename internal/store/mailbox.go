@@ -150,6 +150,8 @@ func (s *Store) ReplaceMailbox(ctx context.Context, oldID string, m mailroom.Mai
 		for _, text := range []string{
 			`DELETE FROM grants WHERE mailbox_id = $1`,
 			`DELETE FROM auth_requests WHERE mailbox_id = $1`,
+			`DELETE FROM pending_grants WHERE mailbox_id = $1`,
+			`DELETE FROM refusals WHERE mailbox_id = $1`,
 		} {
 			if _, err := t.exec(ctx, text, oldID); err != nil {
 				return err

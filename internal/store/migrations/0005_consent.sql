@@ -6,7 +6,7 @@
 -- via says how the account that granted relates to the mailbox: '' itself, alias, shared.
 ALTER TABLE grants ADD COLUMN via TEXT NOT NULL DEFAULT '';
 CREATE INDEX grants_by_age ON grants(refreshed_at);
-CREATE INDEX grants_by_tenant ON grants(org_id, provider_id, tenant_id);
+CREATE INDEX grants_by_tenant ON grants(org_id, provider_id, tenant_id, refreshed_at);
 
 -- A provider as an organization has it: a JSON object of the fields that it sets over a shipped one, or all
 -- of one that it added. No secret stands in it.
@@ -140,6 +140,7 @@ CREATE TABLE refusals (
   org_id      TEXT NOT NULL,
   provider_id TEXT NOT NULL,
   tenant_id   TEXT NOT NULL DEFAULT '',
+  kind        TEXT NOT NULL,
   key         TEXT NOT NULL,
   first_at    BIGINT NOT NULL,
   last_at     BIGINT NOT NULL

@@ -29,6 +29,10 @@ func RunGrants(t *testing.T, open func(testing.TB) *store.Store) {
 		{"refresh failed", testRefreshFailed},
 		{"grant shredded", testGrantShredded},
 		{"password", testPasswordSaved},
+		{"many refused at once", testManyRefused},
+		{"many refused by IMAP", testManyRefusedByIMAP},
+		{"one refused among many", testOneRefused},
+		{"refused for what an administrator mends", testRefusedForAll},
 		{"idle grants", testIdleGrants},
 		{"sealed again", testResealed},
 		{"keys of nodes", testNodeKeys},
@@ -239,7 +243,7 @@ func testRefreshFailed(t *testing.T, w World) {
 	n, now := w.regranted(t), time.Now()
 	fail := func(owner string, version int64, p *mailroom.Problem) mailroom.Credentials {
 		t.Helper()
-		must(t, w.Store.FailRefresh(t.Context(), w.Mailbox.ID, n.Grant.ID, owner, version, p))
+		got(w.Store.FailRefresh(t.Context(), w.Mailbox.ID, n.Grant.ID, owner, version, p))
 		return w.credentials(t)
 	}
 	first := &mailroom.Problem{Kind: mailroom.NeedsConsent, Key: "oauth.error.x", Args: map[string]any{"ref": "r"}, Since: now.UTC().Truncate(time.Second)}
