@@ -7,6 +7,13 @@ import (
 	"mailroom/internal/portal"
 )
 
+func faultTitle(f portal.ProviderFault) string {
+	if f.Kind == mailroom.Unavailable {
+		return "sync.fault.provider"
+	}
+	return "sync.fault.reason_shared"
+}
+
 // stateCount is how many mailboxes are in a state.
 type stateCount struct {
 	state mailroom.State

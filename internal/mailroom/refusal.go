@@ -39,14 +39,14 @@ func (p *Problem) Refused() bool {
 	case strings.HasPrefix(p.Key, "oauth.error."):
 		return p.Kind == NeedsConsent || p.Kind == NeedsAdmin || p.Kind == NeedsVendor
 	}
-	return p.Key == "imap.error.auth" || p.Key == "imap.error.not_connected"
+	return p.Key == "imap.error.auth" || strings.HasPrefix(p.Key, "imap.error.") && p.Kind == NeedsAdmin
 }
 
 // Doubtful reports whether a refusal may be a fault of the provider's: where it
-// says "grant again", or IMAP lets nobody in. What an administrator or the vendor
-// has to mend it says in so many words.
+// says "grant again", or IMAP lets nobody in without a reason. What an
+// administrator or the vendor has to mend it says in so many words.
 func (p *Problem) Doubtful() bool {
-	return p.Refused() && (p.Kind == NeedsConsent || strings.HasPrefix(p.Key, "imap."))
+	return p.Refused() && (p.Kind == NeedsConsent || p.Key == "imap.error.not_connected")
 }
 
 // ProviderFault tells a fault of a provider from the end of single grants, for the

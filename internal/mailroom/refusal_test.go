@@ -56,6 +56,7 @@ func TestWhatIsARefusal(t *testing.T) {
 		{mailroom.NeedsVendor, "oauth.error.secret_expired", true, false},
 		{mailroom.NeedsConsent, "imap.error.auth", true, true},
 		{mailroom.NeedsAdmin, "imap.error.not_connected", true, true},
+		{mailroom.NeedsAdmin, "imap.error.imap_off", true, false},
 		{mailroom.Unavailable, "oauth.error.transient", false, false},
 		{mailroom.NeedsConsent, "grant.error.none", false, false},
 		{mailroom.NeedsConsent, "grant.error.no_refresh_left", false, false},

@@ -66,6 +66,8 @@ type mailboxStore interface {
 	MailboxOf(ctx context.Context, userID string) (mailroom.MailboxRow, error)
 	MailboxByID(ctx context.Context, orgID, id string) (mailroom.MailboxRow, error)
 	MailboxRows(ctx context.Context, orgID string) ([]mailroom.MailboxRow, error)
+	// Refusals are the mailboxes that their provider refuses now.
+	Refusals(ctx context.Context, orgID string) ([]mailroom.Refusal, error)
 	// MailboxUsed reports whether anything was ever read from the mailbox.
 	MailboxUsed(ctx context.Context, id string) (bool, error)
 	AddMailbox(context.Context, mailroom.Mailbox, mailroom.AuditEvent) error

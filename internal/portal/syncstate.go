@@ -28,14 +28,21 @@ func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (
 	if err != nil {
 		return v, err
 	}
+	refusals, err := p.d.Store.Refusals(ctx, u.OrgID)
+	if err != nil {
+		return v, err
+	}
 	now := p.now()
 	v.Stopped = p.stopped(ctx, now)
+	shared := map[string]bool{}
+	v.Faults = p.faults(ctx, u.OrgID, mailroom.Faults(refusals), mailboxes, shared)
 	rows := map[string][]MappingRow{}
 	for _, r := range rowsOf(stored, findings, now) {
 		rows[r.Mapping.MailboxID] = append(rows[r.Mapping.MailboxID], r)
 	}
 	for _, m := range mailboxes {
 		row := p.syncStateRow(ctx, m, rows[m.Mailbox.ID])
+		row.Shared = row.Problem != nil && shared[m.Mailbox.ID]
 		v.Counts[row.State]++
 		if !trouble || row.State.Troubled() {
 			v.Rows = append(v.Rows, row)
@@ -51,6 +58,26 @@ func (p *Portal) SyncState(ctx context.Context, u mailroom.User, trouble bool) (
 		return strings.Compare(strings.ToLower(a.Owner.Name), strings.ToLower(b.Owner.Name))
 	})
 	return v, nil
+}
+
+// faults names the providers of faults, and notes whose trouble they are.
+func (p *Portal) faults(ctx context.Context, orgID string, all []mailroom.Fault, mailboxes []mailroom.MailboxRow, shared map[string]bool) (out []ProviderFault) {
+	for _, f := range all {
+		v := ProviderFault{Fault: f, Provider: f.ProviderID, Operator: f.ProviderID}
+		if pr, ok := p.provider(ctx, orgID, f.ProviderID); ok {
+			v.Provider, v.Operator = pr.Name, pr.Operator()
+		}
+		for _, m := range mailboxes {
+			if m.HasGrant && m.Mailbox.ProviderID == f.ProviderID {
+				v.Of++
+			}
+		}
+		for _, id := range f.Mailboxes {
+			shared[id] = true
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 func (p *Portal) syncStateRow(ctx context.Context, m mailroom.MailboxRow, rows []MappingRow) SyncStateRow {

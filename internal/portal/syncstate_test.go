@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -150,5 +151,48 @@ func TestReadingHasStopped(t *testing.T) {
 	w.pass(time.Hour)
 	if v := got(w.SyncState(w.ctx, w.admin, false)); v.Stopped == nil || v.Stopped.Key != "sync.error.nobody_reads" || !v.Stopped.Since.Equal(seen) {
 		t.Fatalf("nobody lives: %+v", v.Stopped)
+	}
+}
+
+// What many mailboxes share is told once, with who mends it.
+func TestSyncStateTellsAFaultOnce(t *testing.T) {
+	w := newWorld(t)
+	var all []mailroom.User
+	for i := range 6 {
+		u := w.addUser(fmt.Sprintf("u%d@werk.example", i), fmt.Sprintf("User %d", i), mailroom.Recruiter)
+		w.connect(u)
+		all = append(all, u)
+	}
+	refuse := func(kind mailroom.Kind, key string) {
+		t.Helper()
+		for _, u := range all {
+			id := w.mailbox(u).Mailbox.ID
+			c := got(w.store.Credentials(w.ctx, id))
+			now := time.Now()
+			got(w.store.LeaseGrant(w.ctx, c.Grant.ID, "n", c.Grant.Version, now, now.Add(time.Minute)))
+			got(w.store.FailRefresh(w.ctx, id, c.Grant.ID, "n", c.Grant.Version, &mailroom.Problem{Kind: kind, Key: key, Since: now.UTC()}))
+		}
+	}
+	refuse(mailroom.NeedsConsent, "oauth.error.grant_ended")
+	v := got(w.SyncState(w.ctx, w.admin, false))
+	if len(v.Faults) != 1 || v.Faults[0].Kind != mailroom.Unavailable || len(v.Faults[0].Mailboxes) != 6 || v.Faults[0].Of != 6 || v.Faults[0].Provider != "Outlook" {
+		t.Fatalf("told as %+v", v.Faults)
+	}
+	if v.Counts[mailroom.StateTrouble] != 6 || v.Counts[mailroom.StateNeedsYou] != 0 {
+		t.Errorf("counts %v: nobody is asked to grant again", v.Counts)
+	}
+	for _, r := range v.Rows {
+		if !r.Shared {
+			t.Errorf("%s tells it again", r.Owner.Name)
+		}
+	}
+
+	refuse(mailroom.NeedsAdmin, "oauth.error.consent_missing")
+	v = got(w.SyncState(w.ctx, w.admin, true))
+	if len(v.Faults) != 1 || v.Faults[0].Kind != mailroom.NeedsAdmin || v.Counts[mailroom.StateNeedsAdmin] != 6 || !v.Rows[0].Shared {
+		t.Errorf("told as %+v, counts %v", v.Faults, v.Counts)
+	}
+	if v := got(w.SyncState(w.ctx, w.otherAgency(), false)); len(v.Faults) != 0 {
+		t.Error("another organization sees it")
 	}
 }

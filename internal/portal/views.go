@@ -259,6 +259,16 @@ type SyncState struct {
 	// Stopped says that nothing is being read at all, and why as far as a page can
 	// know; nil while all is well.
 	Stopped *mailroom.Problem
+	// Faults are the troubles that many mailboxes share, told once.
+	Faults []ProviderFault
+}
+
+// ProviderFault is one trouble of many mailboxes of one provider.
+type ProviderFault struct {
+	mailroom.Fault
+	Provider string // name
+	Operator string // who runs it
+	Of       int    // mailboxes of the organization at that provider
 }
 
 // RunsPage is what was done in one mapped folder, and what comparisons found.
@@ -279,6 +289,7 @@ type SyncStateRow struct {
 	CheckedAt time.Time
 	Mappings  []MappingRow
 	Problem   *mailroom.Problem // the worst: the mailbox's own, else of its mappings
+	Shared    bool              // the problem is told among the faults
 }
 
 // QuarantineRow is one message in quarantine.
