@@ -24,11 +24,12 @@ func (s *site) foreignIDs() foreign {
 	for _, rt := range routes() {
 		for prefix, kind := range map[string]string{
 			"/mailboxes/{": "mailbox", "/mappings/{": "mapping", "/admin/users/{": "user", "/admin/sync/runs/{": "mapping", "/admin/sync/trail/{": "mailbox",
-			"/mail/quarantine/{": "quarantine", "/mail/{": "message", "/people/{": "person",
+			"/admin/consent/links/{": "consent link",
+			"/mail/quarantine/{":     "quarantine", "/mail/{": "message", "/people/{": "person",
 		} {
 			if strings.HasPrefix(rt.pattern, prefix) {
 				f.elsewhere[rt.pattern] = elsewhere[kind]
-				if kind != "person" && kind != "user" { // those are the organization's
+				if kind != "person" && kind != "user" && kind != "consent link" { // those are the organization's
 					f.colleague[rt.pattern] = colleague[kind]
 				}
 			}
@@ -47,7 +48,7 @@ func (s *site) rowsOf(u mailroom.User) map[string]string {
 	}
 	return map[string]string{
 		"mailbox": box.ID, "user": u.ID, "mapping": rows[0].Mapping.ID,
-		"message": s.message(u, box, rows[0].Mapping), "person": s.person(u), "quarantine": s.quarantined(u, box, rows[0].Mapping),
+		"message": s.message(u, box, rows[0].Mapping), "person": s.person(u), "quarantine": s.quarantined(u, box, rows[0].Mapping), "consent link": s.consentLink(u, box),
 	}
 }
 

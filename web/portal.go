@@ -12,6 +12,7 @@ import (
 type Portal interface {
 	accounts
 	settings
+	consents
 	syncing
 	mails
 	people
@@ -59,6 +60,20 @@ type settings interface {
 	Preview(ctx context.Context, u mailroom.User, f portal.MappingForm) (portal.Preview, error)
 	AddOTYSFolder(ctx context.Context, u mailroom.User, name string) (mailroom.OTYSFolder, error)
 	CreateIMAPFolder(ctx context.Context, u mailroom.User, name string) error
+}
+
+// consents: the approval of a company's IT administrator.
+type consents interface {
+	Consents(ctx context.Context, u mailroom.User) (portal.ConsentPage, error)
+	ConsentLink(ctx context.Context, u mailroom.User, id string) (portal.Invitation, error)
+	MakeCompanyLink(ctx context.Context, u mailroom.User, providerID, tenant string) (id string, err error)
+	WithdrawConsentLink(ctx context.Context, u mailroom.User, id string) error
+	BeginConsent(ctx context.Context, u mailroom.User, binding, providerID, tenant string) (redirectURL string, err error)
+	OwnConsent(ctx context.Context, u mailroom.User) (portal.OwnConsent, error)
+	MakeConsentLink(ctx context.Context, u mailroom.User) (token string, err error)
+	OpenInvitation(ctx context.Context, u mailroom.User, token string) (portal.Invitation, error)
+	GoByLink(ctx context.Context, token, binding string, anyCompany bool) (redirectURL string, err error)
+	FinishConsent(ctx context.Context, binding string, a mailroom.ConsentAnswer) (j mailroom.ConsentJourney, token string, err error)
 }
 
 // syncing: what a person asks of the syncer, and how it is.

@@ -19,6 +19,7 @@ import (
 	"github.com/andybalholm/cascadia"
 	"golang.org/x/net/html"
 
+	rooms "mailroom/internal/access"
 	"mailroom/internal/i18n"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/portal"
@@ -34,6 +35,7 @@ type site struct {
 	store   *store.Store
 	portal  *portal.Portal
 	consent *playedConsent
+	signer  *rooms.Access // signs links for administrators
 	server  *mailServer
 	log     *logBook
 	admin   mailroom.User // Anna
@@ -66,7 +68,7 @@ func emptySite(t testing.TB, change ...func(*Deps)) *site {
 	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, log: &logBook{}, clock: time.Now}
 	s.consent = &playedConsent{store: s.store, providers: playedProviders}
 	s.portal = portal.New(portal.Deps{
-		Store: s.store, Consent: s.consent, Providers: playedProviders.Of,
+		Store: s.store, Consent: s.consent, AdminConsent: s.signing(), Providers: playedProviders.Of,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
 		RawMail: s.rawMail, Ask: s.server.ask,
@@ -182,7 +184,8 @@ func (s *site) connected(u mailroom.User) mailroom.Mailbox {
 
 // playedProviders are what the installation offers.
 var playedProviders = mailroom.Providers{
-	{ID: "microsoft", Name: "Outlook", Company: "Microsoft", Kind: mailroom.Outlook, ClientID: "id", AuthURL: "https://login.example/authorize", RevokePage: "https://account.example/apps"},
+	{ID: "microsoft", Name: "Outlook", Company: "Microsoft", Kind: mailroom.Outlook, ClientID: "id", AuthURL: "https://login.example/authorize", AdminConsentURL: "https://login.example/{tenant}/v2.0/adminconsent",
+		Scopes: []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "offline_access", "openid", "email"}, RevokePage: "https://account.example/apps"},
 	{ID: "campus", Name: "Campus mail", Kind: mailroom.Other, ClientID: "id", AuthURL: "https://campus.example/authorize"},
 }
 

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// ConsentLinkLife is how long a link for an IT administrator is good: long
-	// enough for a holiday, short enough for a mail that lies about.
-	ConsentLinkLife = 14 * 24 * time.Hour
 	// journeyLife is how long an administrator may take at the provider: roles that
 	// must be activated first, and second factors, take their time.
 	journeyLife = time.Hour

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"mailroom/internal/access"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/vault"
 )
@@ -22,7 +21,7 @@ var consenting = mailroom.Provider{ID: "microsoft", Name: "Outlook", ClientID: "
 func (h *house) link(tenant string) mailroom.ConsentLink {
 	h.t.Helper()
 	l := mailroom.ConsentLink{ID: mailroom.NewID(mailroom.PrefixConsentLink), OrgID: h.user.OrgID, ProviderID: "microsoft", MailboxID: h.box.ID,
-		Tenant: tenant, CreatedBy: h.user.ID, CreatedAt: h.now(), ExpiresAt: h.now().Add(access.ConsentLinkLife).Truncate(time.Microsecond)}
+		Tenant: tenant, CreatedBy: h.user.ID, CreatedAt: h.now(), ExpiresAt: h.now().Add(14 * 24 * time.Hour)}
 	if err := h.store.AddConsentLink(h.t.Context(), l, mailroom.AuditEvent{OrgID: l.OrgID, Action: "consent.link_made", Subject: l.ID}); err != nil {
 		h.t.Fatal(err)
 	}

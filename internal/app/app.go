@@ -130,7 +130,7 @@ func (a *App) wire() error {
 	boxes.budget = syncer.NewBudget(boxes.limits)
 	blobs := a.store.Blobs(a.packs)
 	a.Portal = portal.New(portal.Deps{
-		Store: a.store, Consent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
+		Store: a.store, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
 		Ask: boxes.ask, Writable: a.writable,
 		RawMail: blobs.Open, CheckHost: func(ctx context.Context, host string, allow bool) error {
 			return netguard.CheckHost(ctx, host, allow || cfg.AllowPrivateHosts)

@@ -32,6 +32,7 @@ type Store interface {
 	mailStore
 	linkStore
 	personStore
+	consentStore
 	// Watch signals changes of a topic: "user:ID", "org:ID".
 	Watch(topic string) (<-chan struct{}, func())
 }

@@ -21,9 +21,11 @@ import (
 
 // Deps are the doors and facts that a Portal needs.
 type Deps struct {
-	Store     Store
-	Consent   Consent
-	Providers mailroom.ProvidersOf
+	Store   Store
+	Consent Consent
+	// AdminConsent is the approval of a company's IT administrator.
+	AdminConsent AdminConsent
+	Providers    mailroom.ProvidersOf
 	// LiveFolders asks the mailbox's server for its folders.
 	LiveFolders func(context.Context, mailroom.Mailbox) ([]mailroom.Folder, error)
 	// CreateFolder makes a folder in the mailbox: the one change that Mailroom
