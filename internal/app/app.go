@@ -131,7 +131,7 @@ func (a *App) wire() error {
 	blobs := a.store.Blobs(a.packs)
 	a.Portal = portal.New(portal.Deps{
 		Store: a.store, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
-		Ask: boxes.ask, Writable: a.writable,
+		Ask: boxes.ask, Probe: boxes.probe, Writable: a.writable,
 		RawMail: blobs.Open, CheckHost: func(ctx context.Context, host string, allow bool) error {
 			return netguard.CheckHost(ctx, host, allow || cfg.AllowPrivateHosts)
 		}, Log: a.log,

@@ -42,14 +42,11 @@ func (o *mailboxes) open(ctx context.Context, m mailroom.Mailbox) (*imapconn.Con
 	if err != nil {
 		return nil, err
 	}
-	if m.UsesPassword() {
-		if account.Password, err = o.credentials.Password(ctx, m.ID); err != nil {
-			return nil, err
-		}
-		return dial(ctx, account)
-	}
-	if account.Token, _, err = o.credentials.Token(ctx, m.ID); err != nil {
+	if err := o.credentialsFor(ctx, m, &account); err != nil {
 		return nil, err
+	}
+	if m.UsesPassword() {
+		return dial(ctx, account)
 	}
 	conn, err := dial(ctx, account)
 	if e := mailroom.AsError(err); e == nil || e.Key != "imap.error.auth" {
@@ -68,41 +65,29 @@ func dial(ctx context.Context, account imapconn.Account) (*imapconn.Conn, error)
 	if e := mailroom.AsError(err); e == nil || e.Key != "imap.error.too_many" {
 		return conn, err
 	}
-	moment := time.NewTimer(500 * time.Millisecond)
-	defer moment.Stop()
-	select {
-	case <-moment.C:
-		return imapconn.Open(ctx, account)
-	case <-ctx.Done():
+	if !pause(ctx, 500*time.Millisecond) {
 		return nil, err
 	}
+	return imapconn.Open(ctx, account)
 }
 
 func (o *mailboxes) account(ctx context.Context, m mailroom.Mailbox) (imapconn.Account, error) {
-	a := imapconn.Account{Endpoint: m.IMAP, Username: m.Address, RootCAs: o.rootCAs, MaxMessage: o.maxMessage, Log: o.log}
-	private := o.allowPrivate
-	if m.UsesPassword() {
-		org, err := o.organization(ctx, m.OrgID)
-		if err != nil {
-			return a, err
-		}
-		private = private || org.AllowPrivateHosts
-	} else {
+	if !m.UsesPassword() {
 		offered, err := o.providers(ctx, m.OrgID)
 		if err != nil {
-			return a, err
+			return imapconn.Account{}, err
 		}
 		p, ok := offered.ByID(m.ProviderID)
 		if !ok {
-			return a, mailroom.E(mailroom.NeedsVendor, "grant.error.no_provider")
+			return imapconn.Account{}, mailroom.E(mailroom.NeedsVendor, "grant.error.no_provider")
 		}
-		a.Endpoint, a.SASL, a.IdleRenewal = p.IMAP, p.SASL, p.IdleRenewal()
-		private = private || p.Loopback
+		return o.oauthAccount(p, m.Address), nil
 	}
-	// The address that a name leads to is checked when it is dialled, not only
-	// when it was typed: names can be moved.
-	a.Dial = netguard.Dialer(private).DialContext
-	return a, nil
+	org, err := o.organization(ctx, m.OrgID)
+	return imapconn.Account{
+		Endpoint: m.IMAP, Username: m.Address, RootCAs: o.rootCAs, MaxMessage: o.maxMessage, Log: o.log,
+		Dial: netguard.Dialer(o.allowPrivate || org.AllowPrivateHosts).DialContext,
+	}, err
 }
 
 // limits are the manners of a mailbox's provider towards it.
@@ -130,10 +115,7 @@ func (v visit) Close() error {
 // provider allows, before the reading of a backlog, and not while the provider
 // wants to be left alone.
 func (o *mailboxes) visit(ctx context.Context, m mailroom.Mailbox) (visit, error) {
-	if p := m.Problem; p != nil && p.Kind == mailroom.Throttled && time.Now().Before(p.Until) {
-		return visit{}, &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
-	}
-	leave, err := o.budget.Visit(ctx, m)
+	leave, err := o.seat(ctx, m)
 	if err != nil {
 		return visit{}, err
 	}
@@ -144,6 +126,14 @@ func (o *mailboxes) visit(ctx context.Context, m mailroom.Mailbox) (visit, error
 		return visit{}, err
 	}
 	return visit{conn, leave}, nil
+}
+
+// seat is the right to one connection for a person who waits.
+func (o *mailboxes) seat(ctx context.Context, m mailroom.Mailbox) (leave func(), err error) {
+	if p := m.Problem; p != nil && p.Kind == mailroom.Throttled && time.Now().Before(p.Until) {
+		return nil, &mailroom.Error{Kind: p.Kind, Key: p.Key, Args: p.Args, Until: p.Until}
+	}
+	return o.budget.Visit(ctx, m)
 }
 
 // folders lists a mailbox's folders for a person who waits.

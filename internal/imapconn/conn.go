@@ -71,13 +71,7 @@ var buffers imapwire.Buffers
 // there: Exchange accepts a sign-in for a mailbox that it then refuses to open
 // (docs/providers.md 3.4). Errors are *mailroom.Error.
 func Open(ctx context.Context, a Account) (*Conn, error) {
-	if a.MaxMessage == 0 {
-		a.MaxMessage = defaultMaxBytes
-	}
-	if a.IdleRenewal == 0 {
-		a.IdleRenewal = defaultRenewal
-	}
-	c := &Conn{account: a}
+	c := prepare(a)
 	if err := c.connect(ctx); err != nil {
 		return nil, c.fail(err)
 	}
@@ -90,6 +84,16 @@ func Open(ctx context.Context, a Account) (*Conn, error) {
 		return nil, c.fail(err)
 	}
 	return c, nil
+}
+
+func prepare(a Account) *Conn {
+	if a.MaxMessage == 0 {
+		a.MaxMessage = defaultMaxBytes
+	}
+	if a.IdleRenewal == 0 {
+		a.IdleRenewal = defaultRenewal
+	}
+	return &Conn{account: a}
 }
 
 func (c *Conn) connect(ctx context.Context) error {

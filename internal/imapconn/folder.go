@@ -12,7 +12,20 @@ import (
 // Folders lists every folder with its role and counts: one round trip with
 // LIST-STATUS (RFC 5819), two without. Counts that the server does not tell are -1.
 func (c *Conn) Folders(ctx context.Context) ([]mailroom.Folder, error) {
-	extended := c.wire.Has("LIST-STATUS")
+	entries, err := c.list(ctx, c.wire.Has("LIST-STATUS"))
+	if err != nil {
+		return nil, err
+	}
+	folders := c.read(entries)
+	giveRoles(folders, entriesByName(entries))
+	if err := c.count(ctx, folders); err != nil {
+		return nil, c.fail(err)
+	}
+	return folders, nil
+}
+
+// list asks for the folders, with their counts if extended.
+func (c *Conn) list(ctx context.Context, extended bool) ([]imapwire.ListEntry, error) {
 	opt := imapwire.ListOptions{}
 	if extended {
 		opt.Status = c.statusItems()
@@ -24,15 +37,7 @@ func (c *Conn) Folders(ctx context.Context) ([]mailroom.Folder, error) {
 		// Announced and not understood: the plain form always is.
 		entries, err = c.wire.List(imapwire.ListOptions{}).Wait(ctx)
 	}
-	if err != nil {
-		return nil, c.fail(err)
-	}
-	folders := c.read(entries)
-	giveRoles(folders, entriesByName(entries))
-	if err := c.count(ctx, folders); err != nil {
-		return nil, c.fail(err)
-	}
-	return folders, nil
+	return entries, c.fail(err)
 }
 
 func (c *Conn) statusItems() imapwire.StatusItems {

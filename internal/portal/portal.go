@@ -37,6 +37,9 @@ type Deps struct {
 	// Ask looks into the mailbox's folders for mails of which any of the terms
 	// holds, and changes nothing there.
 	Ask func(ctx context.Context, m mailroom.Mailbox, anyOf []mailroom.FindTerms) ([]mailroom.FolderFind, error)
+	// Probe signs in to a mailbox as reading does and says step by step how far it
+	// comes; tell, if not nil, gets the rows as they change.
+	Probe func(ctx context.Context, m mailroom.Mailbox, tell func([]mailroom.Check)) []mailroom.Check
 	// RawMail opens the raw bytes of a mail.
 	RawMail func(ctx context.Context, orgID, rawHash string) ([]byte, error)
 	// CheckHost refuses a typed host that the installation must not reach; nil
@@ -54,6 +57,7 @@ type Deps struct {
 type Portal struct {
 	d         Deps
 	passwords *passwords
+	probes    *probes
 	listings  singleflight.Group // live folder lists that are being asked for, by mailbox
 }
 
@@ -65,7 +69,7 @@ func New(d Deps) *Portal {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Portal{d: d, passwords: newPasswords(d.Argon)}
+	return &Portal{d: d, passwords: newPasswords(d.Argon), probes: &probes{by: map[string]*Probing{}}}
 }
 
 // Everyday refusals.

@@ -1,0 +1,71 @@
+package portal
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mailroom/internal/mailroom"
+)
+
+// Probing is how far a look at one's own mailbox, step by step, has come.
+type Probing struct {
+	Mailbox mailroom.Mailbox
+	Checks  []mailroom.Check
+	Running bool
+	Began   time.Time
+}
+
+// probeKept is how long an outcome is shown before a page has it tried again.
+const probeKept = 2 * time.Minute
+
+// probes are those under way in this process, and their outcomes for a while. A
+// page that another node answers makes its own: it costs one sign-in.
+type probes struct {
+	mu sync.Mutex
+	by map[string]*Probing // by mailbox
+}
+
+// Probe has one's mailbox tried step by step, unless that is under way or was done
+// just now, and says how far it has come. again has it tried whatever is known.
+// Nobody is kept waiting: whoever wants the rest asks again.
+func (p *Portal) Probe(ctx context.Context, u mailroom.User, again bool) (Probing, error) {
+	row, err := p.ownMailbox(ctx, u)
+	if err != nil {
+		return Probing{}, err
+	}
+	if !row.Ready() {
+		return Probing{Mailbox: row.Mailbox}, nil
+	}
+	p.probes.mu.Lock()
+	defer p.probes.mu.Unlock()
+	for id, old := range p.probes.by {
+		if !old.Running && p.now().Sub(old.Began) > probeKept {
+			delete(p.probes.by, id)
+		}
+	}
+	now := p.probes.by[row.Mailbox.ID]
+	if now == nil || again && !now.Running {
+		now = &Probing{Mailbox: row.Mailbox, Running: true, Began: p.now()}
+		p.probes.by[row.Mailbox.ID] = now
+		// The browser may go; what was begun is finished.
+		go p.probe(context.WithoutCancel(ctx), row.Mailbox, now)
+	}
+	return *now, nil
+}
+
+func (p *Portal) probe(ctx context.Context, m mailroom.Mailbox, to *Probing) {
+	tell := func(cs []mailroom.Check) {
+		for _, c := range cs {
+			p.sign(ctx, m, c.Problem)
+		}
+		p.probes.mu.Lock()
+		to.Checks = cs
+		p.probes.mu.Unlock()
+	}
+	done := p.d.Probe(ctx, m, tell)
+	tell(done)
+	p.probes.mu.Lock()
+	to.Running = false
+	p.probes.mu.Unlock()
+}
