@@ -154,6 +154,14 @@ func tell(url string, o options, w *world.World) {
 		fmt.Printf("  %-14s %-36s password %s\n", u.Role, u.Email, u.Password)
 	}
 	fmt.Printf("\nThen: Settings > Integrations, your address as IMAP username, Outlook, Grant Permission,\nand map your folders. New mail arrives after 20 seconds, then every %s.\n", o.Every)
+	fmt.Printf("\nWhere an administrator must agree first:\n"+
+		"  1. IMAP username needs-admin@%s, Outlook, Grant Permission, and choose that account: you are refused.\n"+
+		"  2. Ask your administrator: make the link, and open it in a private window, as somebody in IT would.\n"+
+		"  3. Go on to the provider, choose %s, Accept.\n"+
+		"  4. Back in the first window: Grant Permission works now, and the link's page turns green by itself.\n", world.Domain, w.ITAdmin)
+	fmt.Printf("\nA shared mailbox: %s as IMAP username, and grant as %s.\n", w.SharedMailbox, w.Users[0].Email)
+	fmt.Printf("\nThe doctor is under Settings, Administration; let it look as %s.\n", w.ITAdmin)
+	fmt.Printf("\nSwitches (provider down, secret expired, IMAP off, taken off the list, no licence, …): %s/\n", w.Issuer.URL())
 	fmt.Printf("\nAn account for \"Other\": %s, app password %s, server %s port %d, no encryption.\n",
 		w.OtherUser.Address, w.OtherUser.Password, w.OtherUser.Host, w.OtherUser.Port)
 	if len(w.Plays) > 0 {

@@ -284,7 +284,7 @@ type attack struct {
 // docs/attacks.md has the whole list with its other tests.
 func TestAttacks(t *testing.T) {
 	s := newSiege(t)
-	for _, a := range slices.Concat(attacksOnTheGrant(), attacksOnTheBrowser()) {
+	for _, a := range slices.Concat(attacksOnTheGrant(), attacksOnConsent(), attacksOnTheBrowser()) {
 		t.Run(a.name, func(t *testing.T) {
 			was := s.t
 			s.t = t
