@@ -1,6 +1,8 @@
 package templates
 
 import (
+	"strings"
+
 	"github.com/a-h/templ"
 
 	"mailroom/internal/mailroom"
@@ -133,6 +135,16 @@ const (
 	RevokedHere  Revoked = "here"     // the provider has no way to revoke by program
 )
 
+// StillOpen says beside how a revocation went that not every connection was seen
+// to end.
+func (r Revoked) StillOpen() Revoked { return r + stillOpen }
+
+const stillOpen = ".open"
+
+func (r Revoked) open() bool { return strings.HasSuffix(string(r), stillOpen) }
+
+func (r Revoked) how() Revoked { return Revoked(strings.TrimSuffix(string(r), stillOpen)) }
+
 // scopeKey is the message key of a scope in plain words, "" for an unknown one.
 func scopeKey(scope string) string {
 	switch scope {
@@ -207,7 +219,7 @@ func accountName(p Page, o accountOption) string {
 }
 
 func revokedTone(r Revoked) string {
-	if r == RevokeFailed {
+	if r.how() == RevokeFailed {
 		return "warn"
 	}
 	return "done"

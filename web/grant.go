@@ -162,10 +162,16 @@ func revokePermission(c *call) error {
 		return c.redirect(activationPath)
 	case err != nil:
 		return err
-	case outcome.ProviderRevoked:
-		return c.redirect(activationPath + "?revoked=" + string(templates.RevokedThere))
-	case outcome.ProviderFailed:
-		return c.redirect(activationPath + "?revoked=" + string(templates.RevokeFailed))
 	}
-	return c.redirect(activationPath + "?revoked=" + string(templates.RevokedHere))
+	how := templates.RevokedHere
+	switch {
+	case outcome.ProviderRevoked:
+		how = templates.RevokedThere
+	case outcome.ProviderFailed:
+		how = templates.RevokeFailed
+	}
+	if outcome.ConnectionsOpen {
+		how = how.StillOpen()
+	}
+	return c.redirect(activationPath + "?revoked=" + string(how))
 }

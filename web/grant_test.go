@@ -85,6 +85,7 @@ func TestRevokeAsksOnceAndIsHonest(t *testing.T) {
 	s := openSite(t)
 	for outcome, says := range map[mailroom.RevokeOutcome]string{
 		{ProviderRevoked: true}: "has confirmed", {ProviderFailed: true}: "did not confirm", {}: "no way to withdraw",
+		{ConnectionsOpen: true}: "up to a minute",
 	} {
 		u := s.addUser("U", strings.ReplaceAll(says, " ", "-")+"@werk.example", mailroom.Recruiter)
 		s.connected(u)
@@ -94,7 +95,10 @@ func TestRevokeAsksOnceAndIsHonest(t *testing.T) {
 		b.get(activationPath).shows("dialog", "Revoke Permission")
 		to := b.post(activationPath + "/revoke").wants(303).header.Get("Location")
 		page := b.get(to).shows("dialog [role=status]", says).shows("dialog button", "Grant Permission")
-		if remains := page.attr("dialog [role=status] a", "href"); (remains == "https://account.example/apps") == outcome.ProviderRevoked {
+		if outcome.ConnectionsOpen == strings.Contains(page.text("dialog [role=status]"), "connections to the mailbox are closed") {
+			t.Errorf("%s: connections that may be open are told as closed, or the other way", says)
+		}
+		if remains := page.attr("dialog section a", "href"); (remains == "https://account.example/apps") == outcome.ProviderRevoked {
 			t.Errorf("%s: the provider's page is linked as %q", says, remains)
 		}
 		b.get(integrationsPath).shows("#mapping", "Verzonden items").shows("#oauth .state", "Not granted")

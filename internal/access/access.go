@@ -108,6 +108,9 @@ type Deps struct {
 	// RedirectURL is where a provider sends the browser back to. Each provider
 	// has its own, so that one cannot answer for another (RFC 9700 §4.4.2).
 	RedirectURL func(providerID string) string
+	// HungUp waits until this process has no connection to a mailbox any more; false
+	// when ctx ends first. nil for a process that has none.
+	HungUp func(ctx context.Context, mailboxID string) bool
 	// Node names this process to operators; a made-up name when "".
 	Node string
 	// ConsentRedirectURL is the same for administrators' consent, DoctorURL for the

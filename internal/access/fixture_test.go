@@ -156,7 +156,7 @@ func newHouseIn(t testing.TB, s *store.Store) *house {
 		t.Fatal(err)
 	}
 	h.deps = access.Deps{
-		Store: h.store, OAuth: h.oauth, Vault: h.ring, Base: providers,
+		Store: h.store, OAuth: h.oauth, Vault: h.ring, Base: providers, Node: "node",
 		RedirectURL:        func(id string) string { return "https://mailroom.example/oauth/" + id + "/callback" },
 		ConsentRedirectURL: func(id string) string { return "https://mailroom.example/consent/callback/" + id },
 		Log:                slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

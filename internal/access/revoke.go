@@ -7,9 +7,14 @@ import (
 	"mailroom/internal/mailroom"
 )
 
+// hungUpWithin is how long revoking waits to see the connections to the mailbox
+// end, which it ended.
+const hungUpWithin = 5 * time.Second
+
 // Revoke gives a grant up: our tokens and the data key that opens them are
-// erased first and in any case, then the provider is asked to forget its side.
-// Mappings and mail stay. u is the owner or an administrator of the organization,
+// erased first and in any case, and whoever reads the mailbox loses the right to;
+// then the provider is asked to forget its side. What comes back was looked at, not
+// hoped for. Mappings and mail stay. u is the owner or an administrator of the organization,
 // which the caller has checked.
 func (a *Access) Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox) (mailroom.RevokeOutcome, error) {
 	if m.OrgID != u.OrgID {
@@ -21,13 +26,27 @@ func (a *Access) Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox
 	}
 	a.Log.Info("grant revoked", "mailbox", m.ID, "provider", c.Grant.ProviderID)
 
+	out := a.revokedAtProvider(ctx, u, m, c)
+	// A node that reads the mailbox hears of it as this one does, but cannot be seen
+	// from here.
+	out.ConnectionsOpen = c.Reader != "" && c.Reader != a.Node
+	if a.HungUp != nil {
+		wait, cancel := context.WithTimeout(ctx, hungUpWithin)
+		defer cancel()
+		out.ConnectionsOpen = !a.HungUp(wait, m.ID) || out.ConnectionsOpen
+	}
+	return out, nil
+}
+
+// revokedAtProvider asks the provider to forget a grant that is erased here.
+func (a *Access) revokedAtProvider(ctx context.Context, u mailroom.User, m mailroom.Mailbox, c mailroom.Credentials) mailroom.RevokeOutcome {
 	// Nobody can ask for this a second time: the tokens are gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	offered, err := a.Providers(ctx, m.OrgID)
 	p, known := offered.ByID(c.Grant.ProviderID)
 	if err != nil || !known {
-		return mailroom.RevokeOutcome{ProviderFailed: true}, nil
+		return mailroom.RevokeOutcome{ProviderFailed: true}
 	}
 	out := mailroom.RevokeOutcome{RevokePage: p.RevokePage}
 	done, err := a.revokeAt(ctx, p, c)
@@ -37,7 +56,7 @@ func (a *Access) Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox
 	case done:
 		out.ProviderRevoked, out.RevokePage = true, ""
 	default:
-		return out, nil // no such endpoint: the page says what remains
+		return out // no such endpoint: the page says what remains
 	}
 	details := map[string]any{"provider": p.ID, "ok": done}
 	if err != nil {
@@ -47,7 +66,7 @@ func (a *Access) Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox
 		Subject: m.ID, Details: details}); err != nil {
 		a.Log.Error("audit of a revocation", "mailbox", m.ID, "err", err)
 	}
-	return out, nil
+	return out
 }
 
 // revokeAt asks the provider to forget the grant, by its refresh token if there

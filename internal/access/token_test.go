@@ -358,6 +358,37 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// Revoking waits to see the connections end, and says so when it cannot.
+func TestRevokeLooksWhetherConnectionsEnd(t *testing.T) {
+	s := storetest.Open(t)
+	for _, c := range []struct {
+		name, reader string
+		hungUp, open bool
+	}{
+		{"read here", "node", true, false},
+		{"read nowhere", "", true, false},
+		{"read here, and it does not end", "node", false, true},
+		{"read by another node", "node-b", true, true},
+	} {
+		h := newHouseIn(t, s).granted()
+		if c.reader != "" {
+			h.world.Claim(t, c.reader)
+		}
+		asked := ""
+		h.HungUp = func(_ context.Context, id string) bool {
+			asked = id
+			if n := h.world.Count(t, `mailboxes WHERE id = $1 AND owner <> ''`, id); n != 0 {
+				t.Errorf("%s: waited for before the reader lost the mailbox", c.name)
+			}
+			return c.hungUp
+		}
+		out, err := h.Revoke(t.Context(), h.user, h.box)
+		if err != nil || out.ConnectionsOpen != c.open || asked != h.box.ID {
+			t.Errorf("%s: %+v, %v, asked for %q", c.name, out, err, asked)
+		}
+	}
+}
+
 func TestRevokeOfSomebodyElse(t *testing.T) {
 	h := newHouse(t).granted()
 	_, err := h.Revoke(t.Context(), mailroom.User{ID: "usr_x", OrgID: "org_x", Role: mailroom.Administrator}, h.box)

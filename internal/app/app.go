@@ -128,6 +128,7 @@ func (a *App) wire() error {
 		maxMessage: cfg.MaxMessage << 20, allowPrivate: cfg.AllowPrivateHosts, log: a.log,
 	}
 	boxes.budget = syncer.NewBudget(boxes.limits)
+	grants.HungUp = boxes.budget.Idle
 	blobs := a.store.Blobs(a.packs)
 	a.Portal = portal.New(portal.Deps{
 		Store: a.store, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,

@@ -99,7 +99,7 @@ func errand(t *testing.T, g ground, database string) {
 	b.press("Revoke Permission")
 	b.see("Revoke permission?")
 	b.press("Revoke Permission")
-	b.see("Permission is revoked and the sync has stopped.")
+	b.see("Permission is revoked and the sync has stopped.", "Our connections to the mailbox are closed.")
 	within(t, "the connection to the mailbox is dropped", func() bool { return !g.watched() })
 	late := g.deliver()
 	b.open("/settings/integrations/mapping")

@@ -67,4 +67,7 @@ type RevokeOutcome struct {
 	ProviderRevoked bool   // the provider confirmed
 	ProviderFailed  bool   // it has a revocation endpoint, which failed
 	RevokePage      string // where the person can finish by hand, "" if nothing remains
+	// ConnectionsOpen: not every connection to the mailbox was seen to end, since
+	// another node held one, or one did not end in time. It does within a minute.
+	ConnectionsOpen bool
 }

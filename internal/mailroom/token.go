@@ -46,6 +46,7 @@ type Credentials struct {
 	Password                 Sealed
 	Grant                    *Grant // nil when there is none
 	Secrets                  GrantSecrets
+	Reader                   string // node that reads the mailbox right now, "" for none
 	LeaseOwner               string // who refreshes the grant right now
 	LeaseUntil               time.Time
 }

@@ -43,7 +43,7 @@ func (s *Store) Credentials(ctx context.Context, mailboxID string) (mailroom.Cre
 
 func credentials(ctx context.Context, q runner, mailboxID string) (mailroom.Credentials, error) {
 	return one(ctx, q, scanCredentials, `
-		SELECT m.id, m.org_id, m.user_id, m.address, m.provider_id, m.retired_at, m.problem,
+		SELECT m.id, m.org_id, m.user_id, m.address, m.provider_id, m.retired_at, m.problem, m.owner,
 			m.data_key_id, m.data_key_sealed, m.password_key, m.password_sealed,
 			COALESCE(g.id, ''), COALESCE(g.provider_id, ''), COALESCE(g.subject, ''), COALESCE(g.account, ''),
 			COALESCE(g.tenant_id, ''), COALESCE(g.scopes, ''), COALESCE(g.granted_by, ''), COALESCE(g.granted_at, 0),
@@ -58,7 +58,7 @@ func scanCredentials(r row) (c mailroom.Credentials, err error) {
 	var g mailroom.Grant
 	var scopes string
 	var retired time.Time
-	err = r.Scan(&c.MailboxID, &c.OrgID, &c.UserID, &c.Address, &c.ProviderID, at(&retired), asJSON(&c.Problem),
+	err = r.Scan(&c.MailboxID, &c.OrgID, &c.UserID, &c.Address, &c.ProviderID, at(&retired), asJSON(&c.Problem), &c.Reader,
 		&c.DataKey.KeyID, &c.DataKey.Data, &c.Password.KeyID, &c.Password.Data,
 		&g.ID, &g.ProviderID, &g.Subject, &g.Account, &g.TenantID, &scopes, &g.GrantedBy, at(&g.GrantedAt),
 		at(&g.RefreshedAt), at(&g.ExpiresAt), &g.Version, &g.Via,

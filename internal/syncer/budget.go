@@ -84,6 +84,29 @@ func (b *Budget) Visit(ctx context.Context, m mailroom.Mailbox) (leave func(), e
 	return nil, err
 }
 
+// idleLook is how often Idle looks.
+const idleLook = 20 * time.Millisecond
+
+// Idle waits until nobody here is connected to a mailbox, or waits to be; false
+// when ctx ends first.
+func (b *Budget) Idle(ctx context.Context, mailboxID string) bool {
+	tick := time.NewTicker(idleLook)
+	defer tick.Stop()
+	for {
+		b.mu.Lock()
+		used := b.boxes[mailboxID] != nil
+		b.mu.Unlock()
+		if !used {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 // Heed remembers a provider's wish to be left alone, if err is one.
 func (b *Budget) Heed(mailboxID string, err error) {
 	e := mailroom.AsError(err)

@@ -30,6 +30,31 @@ func (w *world) visit(d time.Duration) (waited time.Duration, err error) {
 	return waited, c.Close()
 }
 
+// Whoever ends the connections to a mailbox can wait to see them end.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(nil)
+		m := mailroom.Mailbox{ID: "mbx_1"}
+		idle := func() bool {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			return b.Idle(ctx, m.ID)
+		}
+		leave, err := b.Visit(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if idle() || !b.Idle(t.Context(), "mbx_2") {
+			t.Error("a connection is not seen, or that of another mailbox is")
+		}
+		time.AfterFunc(time.Second, leave)
+		began := time.Now()
+		if !idle() || time.Since(began) > 1100*time.Millisecond {
+			t.Error("the end of a connection is not seen soon")
+		}
+	})
+}
+
 // A person who opens the mapping page in the middle of a backfill is not kept
 // waiting by it, however few connections the provider allows, and the backfill
 // loses nothing by it.
