@@ -177,6 +177,17 @@ func pollAttributes(id, url string, done bool) templ.Attributes {
 	return a
 }
 
+// stateHere is a state as whoever is asked reads it.
+func stateHere(p Page, s mailroom.ConsentState) string {
+	switch s {
+	case mailroom.ConsentNone, mailroom.ConsentSent, mailroom.ConsentOpened:
+		return p.Text("consent.here.waiting")
+	case mailroom.ConsentAsked:
+		return p.Text("consent.here.asked")
+	}
+	return p.Text("consent.state." + string(s))
+}
+
 // consoleURL is an administrator's web page of a provider, "" when nobody named it.
 func consoleURL(v portal.Invitation, name string) string { return v.Provider.Consoles[name] }
 

@@ -100,7 +100,7 @@ func TestConsentLinkTurnsGreen(t *testing.T) {
 
 	it := s.browser()
 	page := it.get(path).wants(200).shows("h1", "Approve Mailroom for Werk & Co").shows(".head p", "noor@werk.example")
-	page.shows("#state .state", "Link opened").shows("#asked", "IMAP.AccessAsUser.All").shows("#asked", "offline_access").shows("#asked", "Delegated permission only")
+	page.shows("#state .state", "Waiting for your approval").shows("#asked", "IMAP.AccessAsUser.All").shows("#asked", "offline_access").shows("#asked", "Delegated permission only")
 	page.shows("#imap", "Set-CASMailbox -Identity 'noor@werk.example' -ImapEnabled $true").shows("#look", "you add noor@werk.example").shows("#plain", "https://login.example/werk.example/v2.0/adminconsent?client_id=id")
 	page.shows("#keep dd", "Noor Jansen").shows("#letter", "five minutes").lacks(".top .menu")
 	if page.attr("#state", "hx-trigger") == "" || !strings.HasPrefix(page.attr("a[href^=mailto]", "href"), "mailto:") {
