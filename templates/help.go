@@ -27,6 +27,7 @@ var helpByKey = map[string]string{
 	"mapping.":             "mapping",
 	"folder.":              "mapping",
 	"quarantine.":          "sync#quarantine",
+	"consent.":             "administrator",
 	"person.":              "people",
 	"people.":              "people",
 }

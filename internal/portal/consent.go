@@ -51,7 +51,7 @@ type Invitation struct {
 	Token        string
 	State        mailroom.ConsentState
 	Organization string
-	By           mailroom.User     // who made the link
+	By           mailroom.User     // who made the link: name and address only
 	Provider     mailroom.Provider // without secrets
 	// Addresses are the mailboxes that it is about, none when nobody knows.
 	Addresses []string
@@ -246,9 +246,11 @@ func (p *Portal) invitation(ctx context.Context, l mailroom.ConsentLink) (Invita
 		return v, err
 	}
 	v.Organization = org.Name
-	if v.By, err = p.d.Store.User(ctx, l.OrgID, l.CreatedBy); err != nil && mailroom.KindOf(err) != mailroom.NotFound {
+	by, err := p.d.Store.User(ctx, l.OrgID, l.CreatedBy)
+	if err != nil && mailroom.KindOf(err) != mailroom.NotFound {
 		return v, err
 	}
+	v.By = mailroom.User{Name: by.Name, Email: by.Email}
 	journeys, err := p.d.Store.ConsentJourneysOf(ctx, l.ID)
 	if err != nil {
 		return v, err

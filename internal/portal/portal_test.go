@@ -59,14 +59,15 @@ func newWorld(t *testing.T) *world {
 		{RawName: "archive", Name: "archive", Path: []string{"archive"}, Selectable: true},
 	}
 	w.Portal = portal.New(portal.Deps{
-		Store: w.store, Consent: w.consent, LiveFolders: w.list, CreateFolder: w.create, Preview: w.look, RawMail: w.rawMail, CheckHost: w.checkHost, Now: w.now,
+		Store: w.store, Consent: w.consent, AdminConsent: w.signer(), LiveFolders: w.list, CreateFolder: w.create, Preview: w.look, RawMail: w.rawMail, CheckHost: w.checkHost, Now: w.now,
 		Ask: func(_ context.Context, m mailroom.Mailbox, anyOf []mailroom.FindTerms) ([]mailroom.FolderFind, error) {
 			return w.ask(m, anyOf)
 		},
 		Writable: func(context.Context) error { return w.broken },
 		Argon:    &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
 		Providers: mailroom.Providers{
-			{ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook, ClientID: "id"},
+			{ID: "microsoft", Name: "Outlook", Kind: mailroom.Outlook, ClientID: "id", ClientSecret: "SECRET", ClientKey: "SECRET",
+				AdminConsentURL: "https://login.example/{tenant}/adminconsent", Directory: &mailroom.Directory{ClientSecret: "SECRET"}},
 			{ID: "google", Name: "Gmail", Kind: mailroom.Gmail},
 			{ID: "company", Name: "Company", Kind: mailroom.Other, ClientID: "id"},
 		}.Of,
