@@ -25,6 +25,7 @@ import (
 	"mailroom/internal/access"
 	"mailroom/internal/blob"
 	"mailroom/internal/envelope"
+	"mailroom/internal/graph"
 	"mailroom/internal/i18n"
 	"mailroom/internal/imapconn"
 	"mailroom/internal/mailroom"
@@ -121,6 +122,7 @@ func (a *App) wire() error {
 		Vault: keys, Base: base, Node: cfg.Node, Log: a.log,
 		RedirectURL:        func(id string) string { return a.cfg.BaseURL + "/oauth/callback/" + id },
 		ConsentRedirectURL: func(id string) string { return a.cfg.BaseURL + "/consent/callback/" + id },
+		DoctorURL:          func(id string) string { return a.cfg.BaseURL + "/doctor/callback/" + id },
 	})
 	a.access = grants
 	boxes := &mailboxes{
@@ -133,6 +135,7 @@ func (a *App) wire() error {
 	a.Portal = portal.New(portal.Deps{
 		Store: a.store, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
 		Ask: boxes.ask, Probe: boxes.probe, Writable: a.writable,
+		Doctor: newDoctor(boxes, graph.New(graph.Options{AllowPrivate: cfg.AllowPrivateHosts, RootCAs: roots})), Looking: grants,
 		RawMail: blobs.Open, CheckHost: func(ctx context.Context, host string, allow bool) error {
 			return netguard.CheckHost(ctx, host, allow || cfg.AllowPrivateHosts)
 		}, Log: a.log,

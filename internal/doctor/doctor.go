@@ -61,6 +61,10 @@ func (d *Doctor) Examine(ctx context.Context, p mailroom.Patient, permit *mailro
 	r := rules{patient: p, at: at}
 	probed := make(chan []mailroom.Check, 1)
 	go func() { probed <- d.probe(ctx, p, at) }()
+	if p.Provider.Directory == nil { // nothing to read, and none of its rows mean anything
+		r.unread(mailroom.E(mailroom.Unavailable, "doctor.problem.row_before"))
+		return mailroom.Examination{Checks: r.imap(<-probed)}
+	}
 	switch {
 	case permit == nil:
 		r.unread(mailroom.E(mailroom.Unavailable, "doctor.problem.not_looked").With("provider", p.Provider.Operator()))
@@ -103,12 +107,12 @@ func (d *Doctor) now() time.Time {
 // (docs/providers.md 3.7).
 func (d *Doctor) probe(ctx context.Context, p mailroom.Patient, at time.Time) []mailroom.Check {
 	unseen := func(key string) []mailroom.Check {
-		return []mailroom.Check{mailroom.Unseen(imapRow, mailroom.E(mailroom.NeedsConsent, key).With("mailbox", p.Address), at)}
+		return []mailroom.Check{mailroom.Unseen(IMAP, mailroom.E(mailroom.NeedsConsent, key).With("mailbox", p.Address), at)}
 	}
 	switch {
 	case p.Mailbox == nil:
 		return unseen("doctor.problem.no_mailbox_here")
-	case p.Grant == nil:
+	case !p.Ready:
 		return unseen("doctor.problem.no_grant")
 	case d.Probe == nil:
 		return unseen("doctor.problem.no_probe")

@@ -62,7 +62,7 @@ func openWard(t *testing.T) *ward {
 	w.patient = mailroom.Patient{
 		Provider: mailroom.Provider{ID: "microsoft", Name: "Outlook", Company: "Microsoft", ClientID: mailApp, Scopes: scopes, Loopback: true,
 			Directory: &mailroom.Directory{URL: w.dir.URL(), MailService: pretend.MailService}},
-		Address: noor, Account: noor, Mailbox: &mailroom.Mailbox{ID: "mbx_1", Address: noor}, Grant: &mailroom.Grant{Account: noor, TenantID: tenant},
+		Address: noor, Account: noor, Mailbox: &mailroom.Mailbox{ID: "mbx_1", Address: noor}, Grant: &mailroom.Grant{Account: noor, TenantID: tenant}, Ready: true,
 	}
 	w.permit = &mailroom.DoctorPermit{Token: "good", TenantID: tenant}
 	return w
@@ -266,7 +266,7 @@ func TestEveryRow(t *testing.T) {
 		{"not to be seen", func(w *ward) { w.dir.FailNext("licenseDetails", forever, forbidden) }, "licence", "? forbidden"},
 		{"nobody of that address", func(w *ward) { w.patient.Account = "nora@werk.example" }, "licence", "? row_before"},
 
-		{"no grant", func(w *ward) { w.patient.Grant = nil }, "imap", "? no_grant"},
+		{"no grant", func(w *ward) { w.patient.Grant, w.patient.Ready = nil, false }, "imap", "? no_grant"},
 		{"no mailbox here", func(w *ward) { w.patient.Mailbox = nil }, "imap", "? no_mailbox_here"},
 	} {
 		t.Run(c.row+"/"+c.name, func(t *testing.T) {
@@ -296,7 +296,7 @@ func TestWhatIsNotSeenIsNotFailed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := openWard(t)
 			make(w)
-			w.patient.Grant = nil
+			w.patient.Grant, w.patient.Ready = nil, false
 			e := w.doctor.Examine(t.Context(), w.patient, w.permit)
 			if len(e.Checks) != 7 || e.Consented {
 				t.Fatalf("%d rows, consented %v", len(e.Checks), e.Consented)
@@ -402,6 +402,15 @@ func TestOneself(t *testing.T) {
 			}
 			speaks(t, e.Checks)
 		})
+	}
+}
+
+// Where a provider has no directory that can be read, connecting is all there is.
+func TestWithoutADirectoryItConnects(t *testing.T) {
+	w := openWard(t)
+	w.patient.Provider.Directory = nil
+	if e := w.doctor.Examine(t.Context(), w.patient, nil); len(e.Checks) != 1 || e.Checks[0].Name != "probe.open" {
+		t.Errorf("rows %+v", e.Checks)
 	}
 }
 

@@ -21,8 +21,10 @@ const (
 	consentRow  = prefix + "consent"
 	policyRow   = prefix + "policy"
 	licenceRow  = prefix + "licence"
-	imapRow     = prefix + "imap"
 	selfRow     = prefix + "self"
+
+	// IMAP is the row of a mailbox that was not tried, or tried in one step.
+	IMAP = prefix + "imap"
 )
 
 // rules turn facts into rows. They ask nobody.

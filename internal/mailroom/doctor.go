@@ -118,6 +118,7 @@ type Patient struct {
 	Account  string   // who signs in for it: another than Address where the mailbox is shared
 	Mailbox  *Mailbox // nil for an address that is no mailbox here
 	Grant    *Grant   // nil without one
+	Ready    bool     // there is a grant or a password to sign in with
 	// Refusal is why the provider refused last; nil when it did not, or was
 	// satisfied since.
 	Refusal *Problem

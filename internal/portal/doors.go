@@ -33,6 +33,7 @@ type Store interface {
 	linkStore
 	personStore
 	consentStore
+	doctorStore
 	// Watch signals changes of a topic: "user:ID", "org:ID".
 	Watch(topic string) (<-chan struct{}, func())
 }

@@ -40,6 +40,9 @@ type Deps struct {
 	// Probe signs in to a mailbox as reading does and says step by step how far it
 	// comes; tell, if not nil, gets the rows as they change.
 	Probe func(ctx context.Context, m mailroom.Mailbox, tell func([]mailroom.Check)) []mailroom.Check
+	// Doctor examines, Looking gets it its permit.
+	Doctor  Doctor
+	Looking Looking
 	// RawMail opens the raw bytes of a mail.
 	RawMail func(ctx context.Context, orgID, rawHash string) ([]byte, error)
 	// CheckHost refuses a typed host that the installation must not reach; nil
