@@ -24,8 +24,8 @@ func (s *site) foreignIDs() foreign {
 	for _, rt := range routes() {
 		for prefix, kind := range map[string]string{
 			"/mailboxes/{": "mailbox", "/mappings/{": "mapping", "/admin/users/{": "user", "/admin/sync/runs/{": "mapping", "/admin/sync/trail/{": "mailbox",
-			"/admin/consent/links/{": "consent link",
-			"/mail/quarantine/{":     "quarantine", "/mail/{": "message", "/people/{": "person",
+			"/admin/consent/links/{": "consent link", "/admin/doctor/{": "report",
+			"/mail/quarantine/{": "quarantine", "/mail/{": "message", "/people/{": "person",
 		} {
 			if strings.HasPrefix(rt.pattern, prefix) {
 				f.elsewhere[rt.pattern] = elsewhere[kind]
@@ -49,6 +49,7 @@ func (s *site) rowsOf(u mailroom.User) map[string]string {
 	return map[string]string{
 		"mailbox": box.ID, "user": u.ID, "mapping": rows[0].Mapping.ID,
 		"message": s.message(u, box, rows[0].Mapping), "person": s.person(u), "quarantine": s.quarantined(u, box, rows[0].Mapping), "consent link": s.consentLink(u, box),
+		"report": s.reported(u, box),
 	}
 }
 

@@ -16,6 +16,7 @@ type Portal interface {
 	syncing
 	mails
 	people
+	doctor
 }
 
 // accounts: who may come in, and who is here.

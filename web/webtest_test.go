@@ -36,6 +36,7 @@ type site struct {
 	portal  *portal.Portal
 	consent *playedConsent
 	signer  *rooms.Access // signs links for administrators
+	doctor  *playedDoctor
 	server  *mailServer
 	log     *logBook
 	admin   mailroom.User // Anna
@@ -66,12 +67,13 @@ func openSite(t testing.TB, change ...func(*Deps)) *site {
 func emptySite(t testing.TB, change ...func(*Deps)) *site {
 	t.Helper()
 	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, log: &logBook{}, clock: time.Now}
+	s.doctor = &playedDoctor{}
 	s.consent = &playedConsent{store: s.store, providers: playedProviders}
 	s.portal = portal.New(portal.Deps{
 		Store: s.store, Consent: s.consent, AdminConsent: s.signing(), Providers: playedProviders.Of,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
-		RawMail: s.rawMail, Ask: s.server.ask,
+		RawMail: s.rawMail, Ask: s.server.ask, Doctor: s.doctor, Looking: s.doctor,
 	})
 	texts, err := i18n.New()
 	if err != nil {
@@ -185,7 +187,9 @@ func (s *site) connected(u mailroom.User) mailroom.Mailbox {
 // playedProviders are what the installation offers.
 var playedProviders = mailroom.Providers{
 	{ID: "microsoft", Name: "Outlook", Company: "Microsoft", Kind: mailroom.Outlook, ClientID: "id", AuthURL: "https://login.example/authorize", AdminConsentURL: "https://login.example/{tenant}/v2.0/adminconsent",
-		Scopes: []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "offline_access", "openid", "email"}, RevokePage: "https://account.example/apps"},
+		Scopes: []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "offline_access", "openid", "email"}, RevokePage: "https://account.example/apps",
+		Consoles:  map[string]string{"entra": "https://entra.example"},
+		Directory: &mailroom.Directory{URL: "https://graph.example/v1.0", ClientID: "doctor", Scopes: []string{"Directory.Read.All", "openid"}, SelfScopes: []string{"User.Read"}}},
 	{ID: "campus", Name: "Campus mail", Kind: mailroom.Other, ClientID: "id", AuthURL: "https://campus.example/authorize"},
 }
 

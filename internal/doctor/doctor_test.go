@@ -326,7 +326,7 @@ func TestWithoutTheDirectoryItSaysWhatItCan(t *testing.T) {
 	// What the provider refused last is a finding, with its code and number.
 	for key, name := range map[string]string{"oauth.error.not_assigned": "assigned", "oauth.error.app_disabled": "app",
 		"oauth.error.consent_missing": "consent", "oauth.error.no_exchange": "licence"} {
-		w.patient.Grant = nil
+		w.patient.Grant, w.patient.Ready = nil, false
 		w.patient.Refusal = &mailroom.Problem{Kind: mailroom.NeedsAdmin, Key: key, Args: map[string]any{"code": "AADSTS1", "ref": "r"}, Since: time.Now()}
 		e := w.doctor.Examine(t.Context(), w.patient, nil)
 		if c := row(e.Checks, name); c.Result != mailroom.CheckFailed || c.Problem.Args["code"] != "AADSTS1" {
