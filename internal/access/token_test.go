@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -12,14 +13,26 @@ import (
 
 	"mailroom/internal/access"
 	"mailroom/internal/mailroom"
+	"mailroom/internal/peers"
 	"mailroom/internal/store/storetest"
 	"mailroom/internal/vault"
 )
 
 func TestManyWaitForOneRefresh(t *testing.T) {
-	h := newHouse(t).granted()
+	t.Run("SQLite", func(t *testing.T) { manyWait(t, filepath.Join(t.TempDir(), "mailroom.db")) })
+	t.Run("PostgreSQL", func(t *testing.T) { manyWait(t, peers.Postgres(t)) })
+}
+
+// manyWait has a hundred users ask three nodes, each with a store of its own.
+func manyWait(t *testing.T, dsn string) {
+	h := newHouseIn(t, storetest.OpenDSN(t, dsn)).granted()
 	h.spend()
-	nodes := []*access.Access{access.New(h.deps), access.New(h.deps), access.New(h.deps)}
+	nodes := []*access.Access{access.New(h.deps)}
+	for range 2 {
+		d := h.deps
+		d.Store = storetest.OpenDSN(t, dsn)
+		nodes = append(nodes, access.New(d))
+	}
 	begun, answer := make(chan struct{}, 100), make(chan struct{})
 	h.oauth.refresh = func(string) (mailroom.Tokens, error) {
 		begun <- struct{}{}
