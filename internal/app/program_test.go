@@ -50,7 +50,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("wider than a terminal: %q", line)
 		}
 	}
-	for _, c := range []string{"serve", "migrate", "users add", "users role", "users disable", "users password", "people import"} {
+	for _, c := range []string{"serve", "migrate", "users add", "users role", "users disable", "users password", "people import", "keys list", "keys add", "keys rotate", "keys drop"} {
 		if !strings.Contains(out, "\n  "+c) {
 			t.Errorf("%s is not listed", c)
 		}
