@@ -135,7 +135,7 @@ func (t *Tool) rotated(ctx context.Context, done access.Rewrapped, say func(stri
 	}
 	if unused := s.Unused(); len(unused) > 0 {
 		say("everything is sealed by %s; needed no more: %s", done.Key, strings.Join(unused, ", "))
-		say("(a backup of the database that is older than today still needs them)")
+		say("(a backup of the database from before needs them still, and so does a link that was sent to an IT administrator before)")
 	} else if len(done.Shut) == 0 {
 		say("everything is sealed by %s", done.Key)
 	}
