@@ -211,9 +211,15 @@ func (v *visitor) begin(provider string) (authURL string) {
 	v.s.t.Helper()
 	kind := map[string]string{"microsoft": "outlook:", "corp": "other:"}[provider]
 	v.post("/settings/integrations/oauth", "account", kind+provider)
+	return v.leaving()
+}
+
+// leaving is where a page sends the browser on to.
+func (v *visitor) leaving() (authURL string) {
+	v.s.t.Helper()
 	found := regexp.MustCompile(`<a href="(http[^"]+/authorize[^"]+)"`).FindStringSubmatch(v.page)
 	if found == nil {
-		v.s.t.Fatalf("Grant Permission leads nowhere: %d at %s\n%s", v.status, v.at.Path, v.page)
+		v.s.t.Fatalf("this leads to no provider: %d at %s\n%s", v.status, v.at.Path, v.page)
 	}
 	return strings.ReplaceAll(found[1], "&amp;", "&")
 }
@@ -456,12 +462,19 @@ func everythingIsSearched(t *testing.T, s *siege) {
 		s.admin.get(path)
 	}
 	v.post("/settings/integrations/oauth/revoke")
+	// The doctor looks, and keeps nothing that it was given.
+	s.admin.post("/admin/doctor/look", "address", "marieke@"+world.Domain, "provider", "microsoft")
+	cb := s.admin.answer(s.world.Issuer, s.admin.leaving(), s.world.ITAdmin)
+	codes, states = append(codes, cb.Query().Get("code")), append(states, cb.Query().Get("state"))
+	if s.admin.get(cb.String()); !strings.HasPrefix(s.admin.at.Path, "/admin/doctor/doc_") {
+		t.Errorf("the doctor's look ends at %s", s.admin.at)
+	}
 
 	tokens := sent()
 	if len(tokens) < 3 || len(codes) < 5 {
 		t.Fatalf("%d tokens and %d codes to look for: this test looks at nothing", len(tokens), len(codes))
 	}
-	secrets := map[string][]string{"token": tokens, "code": codes, "client secret": {s.world.Issuer.ClientSecret}, "password": {siegePassword}}
+	secrets := map[string][]string{"token": tokens, "code": codes, "client secret": {s.world.Issuer.ClientSecret, s.world.DoctorSecret}, "password": {siegePassword}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for kind, list := range secrets {
@@ -471,7 +484,7 @@ func everythingIsSearched(t *testing.T, s *siege) {
 			}
 			for _, text := range s.seen {
 				// The provider's own redirect is the one place where a code must stand.
-				if strings.Contains(text, secret) && !strings.HasPrefix(text, "/oauth/callback/") {
+				if strings.Contains(text, secret) && !strings.HasPrefix(text, "/oauth/callback/") && !strings.HasPrefix(text, "/doctor/callback/") {
 					t.Errorf("a page or an address holds a %s:\n%.300s", kind, text)
 				}
 			}

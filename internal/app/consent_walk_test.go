@@ -44,6 +44,20 @@ func TestBlockedUntilITApproves(t *testing.T) {
 	b.at("/settings/integrations/oauth/refused")
 	b.sane()
 
+	// The portal's administrator has the doctor look, which IT lets in: it names
+	// what is missing, and who mends it.
+	boss := newBrowser(t, a.URL())
+	boss.signIn(admin)
+	boss.open("/admin/doctor")
+	boss.see(mailbox)
+	boss.sane()
+	boss.press("Look into Microsoft 365")
+	pick(boss, w.ITAdmin)
+	boss.click("#consent-accept")
+	boss.at("/admin/doctor/")
+	boss.see("no administrator has allowed it to read mail", "not OK", "Exchange Online is in the licence")
+	boss.sane()
+
 	// 2. A link for IT is one press away.
 	b.open("/settings/integrations/consent")
 	b.press("Make a link")
@@ -79,8 +93,6 @@ func TestBlockedUntilITApproves(t *testing.T) {
 	}
 
 	// 4. The administrator of the portal and the recruiter see it come.
-	boss := newBrowser(t, a.URL())
-	boss.signIn(admin)
 	boss.open("/admin/consent")
 	boss.see("Reported")
 	boss.sane()
@@ -108,6 +120,11 @@ func TestBlockedUntilITApproves(t *testing.T) {
 	b.until("mail in the mailbox", `document.querySelectorAll("a[href^='/mail/msg_']").length > 10`)
 	boss.open("/admin/sync")
 	boss.see(mailbox, "Up to date")
+	boss.open("/admin/doctor")
+	boss.press("Look into Microsoft 365")
+	pick(boss, w.ITAdmin)
+	boss.at("/admin/doctor/")
+	boss.see("All OK")
 	if cmds := w.IMAP.Mutating(); len(cmds) > 0 {
 		t.Errorf("commands that change the mailbox: %v", cmds)
 	}

@@ -29,11 +29,11 @@ func TestRepairNeedsNoLiveToken(t *testing.T) {
 
 	for _, path := range []string{
 		"/settings/integrations", "/settings/integrations/username?address=other@" + world.Domain, "/settings/integrations/oauth",
-		"/settings/integrations/oauth/revoke", "/settings/integrations/consent", "/settings/integrations/mapping", "/mail", "/help/errors", "/help/administrator",
+		"/settings/integrations/oauth/revoke", "/settings/integrations/consent", "/settings/integrations/licence", "/settings/integrations/mapping", "/mail", "/help/errors", "/help/administrator",
 	} {
 		s.opens(v, path)
 	}
-	for _, path := range []string{"/admin/sync", "/admin/consent", "/admin/audit", "/admin/users"} {
+	for _, path := range []string{"/admin/sync", "/admin/consent", "/admin/doctor", "/admin/audit", "/admin/users"} {
 		s.opens(s.admin, path)
 	}
 	// Permission can be asked for anew, and given up.
