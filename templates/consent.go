@@ -200,6 +200,9 @@ func consentNumbers(p Page, c portal.ConsentCompany) string {
 	if c.Blocked > 0 {
 		text += " " + p.Text("consent.blocked", "n", c.Blocked)
 	}
+	if c.Again > 0 {
+		text += " " + p.Text("consent.again", "n", c.Again)
+	}
 	return text
 }
 

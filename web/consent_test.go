@@ -7,8 +7,11 @@ import (
 	"time"
 
 	rooms "mailroom/internal/access"
+	"mailroom/internal/i18n"
 	"mailroom/internal/mailroom"
+	"mailroom/internal/portal"
 	"mailroom/internal/vault"
+	"mailroom/templates"
 )
 
 const aTenant = "11111111-2222-4333-8444-555555555555"
@@ -259,6 +262,7 @@ func TestConsentByAdministrator(t *testing.T) {
 
 	link := b.post(consentsPath+"/links", "provider", "microsoft", "tenant", aTenant)
 	page = b.get(link.wants(303).header.Get("Location")).wants(200).shows("#stands .state", "Link made").shows("#letter", "Anna de Boer")
+	b.get(consentsPath).shows("#companies-microsoft .state.ok", "Approved").shows("#companies-microsoft", "1 newer link waits")
 	path, _ := strings.CutPrefix(page.text("#link"), s.URL)
 	s.browser().get(path).wants(200).shows("#plain", "/"+aTenant+"/v2.0/adminconsent")
 
@@ -328,5 +332,29 @@ func TestConsentLinkOpensNothingElse(t *testing.T) {
 	b.get(consentsPath).wants(200).lacks("#links-microsoft")
 	if text := b.get(consentsPath).text("main"); strings.Contains(text, "werk.example") {
 		t.Errorf("another organization reads %q", text)
+	}
+}
+
+// Providers that know no consent for a company have a page too, with their own steps.
+func TestInvitationOfOtherProviders(t *testing.T) {
+	texts, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lang := range i18n.Languages {
+		for kind, words := range map[mailroom.AccountKind]string{mailroom.Gmail: "Google Workspace", mailroom.Other: "client"} {
+			v := portal.Invitation{Link: mailroom.ConsentLink{ExpiresAt: time.Now()}, Token: "token", State: mailroom.ConsentSent, Organization: "Werk & Co",
+				Provider: mailroom.Provider{Name: "Their mail", Kind: kind, ClientID: "the-client-id", Scopes: []string{"https://mail.google.com/", "mail.read"}}}
+			var b strings.Builder
+			page := templates.Page{T: texts.For(lang), Now: time.Now(), Title: "x"}
+			if err := templates.Invitation(page, v, "https://mailroom.example/consent/token").Render(t.Context(), &b); err != nil {
+				t.Fatal(err)
+			}
+			a := &answer{t: t, raw: b.String(), what: string(kind)}
+			a.shows("#approve", words).shows("#approve code", "the-client-id").lacks("#approve form").lacks("#imap")
+			if strings.Contains(a.text("main"), "consent.") || strings.Contains(a.text("main"), "{") {
+				t.Errorf("%s %s: %s", lang, kind, a.text("main"))
+			}
+		}
 	}
 }

@@ -204,11 +204,31 @@ func (p *Portal) OwnConsent(ctx context.Context, u mailroom.User) (OwnConsent, e
 	for _, l := range links {
 		if l.CreatedBy == u.ID && l.MailboxID == row.Mailbox.ID && l.ProviderID == pr.ID {
 			i, err := p.invitation(ctx, l)
+			if err == nil {
+				err = p.reportedElsewhere(ctx, &i)
+			}
 			v.Invitation = &i
 			return v, err
 		}
 	}
 	return v, nil
+}
+
+// reportedElsewhere has a link count as reported when an administrator approved for
+// the same company without it, after it was made.
+func (p *Portal) reportedElsewhere(ctx context.Context, i *Invitation) error {
+	switch i.State {
+	case mailroom.ConsentProved, mailroom.ConsentReported:
+		return nil
+	}
+	journeys, err := p.d.Store.ConsentJourneys(ctx, i.Link.OrgID)
+	for _, j := range journeys {
+		if j.ProviderID == i.Link.ProviderID && j.Tenant == i.Link.Tenant && !j.AnsweredAt.IsZero() && j.Problem == nil && j.CreatedAt.After(i.Link.CreatedAt) {
+			i.State, i.At, i.Problem = mailroom.ConsentReported, j.AnsweredAt, nil
+			break
+		}
+	}
+	return err
 }
 
 // OpenInvitation is the page behind a link, for whoever holds it. That it was opened

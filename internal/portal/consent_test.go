@@ -188,3 +188,39 @@ func TestInvitationHoldsNoSecrets(t *testing.T) {
 		t.Errorf("a link for any company names %v", none.Addresses)
 	}
 }
+
+// What an administrator approves without the link counts for who waits with one, when
+// it came after the link: a proof from before it was made did not help them.
+func TestOwnConsentHearsOfOthers(t *testing.T) {
+	w := newWorld(t)
+	w.blocked(w.anna)
+	state := func() mailroom.ConsentState {
+		t.Helper()
+		own := got(w.OwnConsent(w.ctx, w.anna))
+		if own.Invitation == nil {
+			return mailroom.ConsentNone
+		}
+		return own.Invitation.State
+	}
+	approve := func() {
+		t.Helper()
+		w.pass(time.Minute)
+		to := got(w.BeginConsent(w.ctx, w.admin, "browser", "microsoft", "Werk.Example"))
+		_, state, _ := strings.Cut(to, "&state=")
+		_, token, err := w.FinishConsent(w.ctx, "browser", mailroom.ConsentAnswer{ProviderID: "microsoft", State: state, Consented: true, Tenant: aTenant})
+		if err != nil || token != "" {
+			t.Errorf("the administrator comes back to %q, %v", token, err)
+		}
+	}
+	approve()
+	must(t, w.store.ProveTenant(w.ctx, w.anna.OrgID, "microsoft", aTenant, mailroom.ProvedByGrant))
+	w.pass(time.Minute)
+	got(w.MakeConsentLink(w.ctx, w.anna))
+	if s := state(); s != mailroom.ConsentSent {
+		t.Errorf("after an older proof the link is %s", s)
+	}
+	approve()
+	if s := state(); s != mailroom.ConsentReported {
+		t.Errorf("after an administrator approved the link is %s", s)
+	}
+}

@@ -34,6 +34,9 @@ type ConsentCompany struct {
 	State     mailroom.ConsentState
 	At        time.Time // since when it stands so
 	ProvedBy  mailroom.ConsentProof
+	// Again is how many links were made since it was proved, and wait: somebody is
+	// refused all the same, or wants to be sure.
+	Again int
 	Problem   *mailroom.Problem // why the provider refused last
 }
 
@@ -243,6 +246,11 @@ func (f consentFacts) judge(c *ConsentCompany, providerID, key string, of func(s
 		return j.ProviderID != providerID || j.CreatedAt.Before(c.At) || j.Reported != key && of(j.Tenant) != key && !f.byLink(j, key, of)
 	})
 	if c.State == mailroom.ConsentProved {
+		for _, l := range f.links {
+			if l.ProviderID == providerID && of(l.Tenant) == key && l.CreatedAt.After(c.At) && l.ProvedAt.IsZero() && l.RevokedAt.IsZero() && now.Before(l.ExpiresAt) {
+				c.Again++
+			}
+		}
 		return
 	}
 	state := mailroom.ConsentNone

@@ -84,10 +84,23 @@ func (s *Store) WithdrawConsentLink(ctx context.Context, orgID, id string, e mai
 	})
 }
 
-// AddConsentJourney keeps that an administrator was sent to the provider.
+// manyJourneys is how often a link may lead to the provider within a day: whoever
+// has it has no account here, and each time leaves rows.
+const manyJourneys = 50
+
+// AddConsentJourney keeps that an administrator was sent to the provider. Throttled
+// when a link was used for that too often.
 func (s *Store) AddConsentJourney(ctx context.Context, j mailroom.ConsentJourney, e mailroom.AuditEvent) error {
 	return s.tx(ctx, func(t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO consent_requests(`+journeyColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,0,'','')`,
+		const day = 24 * 3600 * 1_000_000
+		n, err := value[int64](ctx, t, `SELECT COUNT(*) FROM consent_requests WHERE link_id = $1 AND link_id <> '' AND created_at > $2`, j.LinkID, t.at-day)
+		if err == nil && n >= manyJourneys {
+			err = mailroom.E(mailroom.Throttled, "consent.error.too_often")
+		}
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `INSERT INTO consent_requests(`+journeyColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,0,'','')`,
 			j.ID, j.OrgID, j.ProviderID, j.StateHash, j.LinkID, j.UserID, j.Binding, j.Tenant, mailroom.Micros(j.CreatedAt), mailroom.Micros(j.ExpiresAt))
 		if err != nil {
 			return err

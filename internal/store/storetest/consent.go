@@ -154,6 +154,19 @@ func testConsentJourney(t *testing.T, w World) {
 	if w.green(t, l) {
 		t.Error("a report alone turns the link green")
 	}
+	flooded := w.link(t, "", "")
+	var err error
+	tries := 0
+	for ; tries < 100 && err == nil; tries++ {
+		again := j
+		again.ID, again.LinkID = mailroom.NewID(mailroom.PrefixJourney), flooded.ID
+		again.StateHash = again.ID
+		err = w.Store.AddConsentJourney(t.Context(), again, w.act("consent.asked"))
+	}
+	if mailroom.KindOf(err) != mailroom.Throttled || tries < 20 {
+		t.Errorf("a link led to the provider %d times: %v", tries, err)
+	}
+	w.Exec(t, `DELETE FROM consent_requests WHERE link_id = $1`, flooded.ID)
 	second := w.journey(t, l)
 	of := got(w.Store.ConsentJourneysOf(t.Context(), l.ID))
 	if len(of) != 2 || of[0].ID != second.ID {
