@@ -120,6 +120,9 @@ func TestConsentLinkEnds(t *testing.T) {
 	at = l.ExpiresAt
 	_, err := h.OpenConsentLink(t.Context(), token)
 	wants(t, err, mailroom.Conflict, "consent.error.expired")
+	h.exec(`UPDATE consent_links SET expires_at = $1`, at.Add(time.Hour).UnixMicro()) // the end is signed too
+	_, err = h.OpenConsentLink(t.Context(), token)
+	wants(t, err, mailroom.Conflict, "consent.error.expired")
 	h.exec(`DELETE FROM consent_links`)
 	_, err = h.OpenConsentLink(t.Context(), token)
 	wants(t, err, mailroom.Conflict, "consent.error.expired")
