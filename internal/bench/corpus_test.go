@@ -18,19 +18,55 @@ var words = strings.Fields(`candidate interview vacancy salary contract start ma
 	hybrid travel notice period reference question answer availability proposal profile location amsterdam utrecht
 	rotterdam antwerp brussel kandidaat vacature gesprek functie opdracht uren tarief ervaring beschikbaar collega`)
 
-// corpus makes n mails from a seed: sizes follow a log-normal with a median of
+// corpus makes mails from a seed: sizes follow a log-normal with a median of
 // about 15 KB and a p90 of about 110 KB, as measured in recruiters' mailboxes;
 // a fifth carries a base64 attachment, most of the rest are text and HTML.
-func corpus(seed uint64, n int, median float64) []peers.Mail {
-	r := rand.New(rand.NewPCG(seed, 2))
+type corpus struct {
+	r           *rand.Rand
+	made, count int
+	median      float64
+}
+
+func newCorpus(seed uint64, count int, median float64) *corpus {
+	return &corpus{r: rand.New(rand.NewPCG(seed, 2)), count: count, median: median}
+}
+
+// next makes at most so many more, none when all are made.
+func (c *corpus) next(most int) []peers.Mail {
 	start := time.Date(2025, 1, 1, 8, 0, 0, 0, time.UTC)
-	out := make([]peers.Mail, n)
+	out := make([]peers.Mail, min(most, c.count-c.made))
 	for i := range out {
-		size := int(median * math.Exp(1.55*r.NormFloat64()))
-		out[i] = peers.Mail{Raw: mail(r, i, min(max(size, 1500), 4<<20)), Date: start.Add(time.Duration(i) * time.Minute)}
-		if r.IntN(3) > 0 {
+		size := int(c.median * math.Exp(1.55*c.r.NormFloat64()))
+		out[i] = peers.Mail{Raw: mail(c.r, c.made, min(max(size, 1500), 4<<20)), Date: start.Add(time.Duration(c.made) * time.Minute)}
+		if c.r.IntN(3) > 0 {
 			out[i].Flags = []string{`\Seen`}
 		}
+		c.made++
+	}
+	return out
+}
+
+// smallMail is a mail of about 2 KB, in pieces that many share.
+type smallMail [][]byte
+
+// smallCorpus makes small mails from a seed.
+func smallCorpus(seed uint64, count int) []smallMail {
+	r := rand.New(rand.NewPCG(seed, 3))
+	bodies := make([][]byte, 500)
+	for i := range bodies {
+		var b bytes.Buffer
+		for b.Len() < 600+r.IntN(2000) {
+			b.WriteString(sentence(r, 12) + "\r\n")
+		}
+		bodies[i] = b.Bytes()
+	}
+	out := make([]smallMail, count)
+	for i := range out {
+		from := r.IntN(4000)
+		head := fmt.Appendf(nil, "From: Person %d <person%d@client%d.example>\r\nTo: Anna <%s>\r\nSubject: %s\r\nMessage-ID: <small-%d-%d@example.org>\r\n"+
+			"Date: Mon, 06 Jan 2025 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n",
+			from, from, from%300, owner, sentence(r, 5), seed, i)
+		out[i] = smallMail{head, bodies[r.IntN(len(bodies))]}
 	}
 	return out
 }

@@ -1,219 +1,271 @@
 package bench
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"syscall"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	"mailroom/internal/app"
+	"crypto/tls"
+
 	"mailroom/internal/imapwire"
-	"mailroom/internal/mailroom"
 	"mailroom/internal/peers"
-	"mailroom/internal/portal"
 )
 
-const (
-	owner    = "anna@agency.example"
-	password = "correct horse battery"
-)
+// quietServer has Dovecot keep no record of what is said, which tests read and
+// which would cost it as much as what is measured.
+const quietServer = "protocol imap {\n  rawlog_dir =\n}\n"
 
-// result is one line of BENCH_JSON.
-type result struct {
-	Name   string  `json:"name"`
-	Ours   float64 `json:"ours"`
-	Peer   float64 `json:"peer"`
-	Ratio  float64 `json:"ratio"`
-	Unit   string  `json:"unit"`
-	Target float64 `json:"target"`
-}
-
-// BenchmarkFirstSync reads the same folder twice in alternation: once by a bare
-// FETCH to nowhere, once by the whole of Mailroom (parse, compress, index, link,
-// store, fsync as by default). BENCH=full takes 20,000 messages.
-func BenchmarkFirstSync(t *testing.B) {
-	n, rounds := 2000, 3
-	if os.Getenv("BENCH") == "full" {
-		n, rounds = 20_000, 5
-	}
-	d := peers.Dovecot(t, peers.DovecotOptions{Users: map[string]string{owner: "secret"}})
-	mails := corpus(1, n, 15_000)
+// recruitersServer is a Dovecot with recruiters' mail in owner's INBOX, and its octets.
+func recruitersServer(t testing.TB, count int) (*peers.DovecotServer, int64) {
+	t.Helper()
+	d := peers.Dovecot(t, peers.DovecotOptions{Users: map[string]string{owner: mailPass}, Extra: quietServer})
 	var octets int64
-	for _, m := range mails {
-		octets += int64(len(m.Raw))
+	const part = 1000 // not the whole corpus in memory
+	c := newCorpus(1, count, 15_000)
+	for mails := c.next(part); len(mails) > 0; mails = c.next(part) {
+		for _, m := range mails {
+			octets += int64(len(m.Raw))
+		}
+		d.Deliver(owner, "INBOX", mails...)
 	}
-	d.Deliver(owner, "INBOX", mails...)
-	bareFetch(t, d, n) // fills the server's caches, so that neither side pays for it
+	return d, octets
+}
 
-	var ours, bare, cpu, first []float64
-	for range rounds {
-		bare = append(bare, bareFetch(t, d, n).Seconds())
-		whole, visible, used := firstSync(t, d, n)
-		ours, first, cpu = append(ours, whole.Seconds()), append(first, visible.Seconds()), append(cpu, used.Seconds())
-	}
-	r := result{Name: "first sync, plain", Ours: median(ours), Peer: median(bare), Unit: "s"}
-	r.Ratio = r.Ours / r.Peer
+// BenchmarkFirstSync reads the same folder by each door with everything on (parse,
+// compress, index, link, SQLite, fsync as by default), beside a bare FETCH to
+// nowhere and the peers, in alternation.
+func BenchmarkFirstSync(t *testing.B) {
+	count, rounds := n(t, "messages"), n(t, "rounds")
+	d, octets := recruitersServer(t, count)
 	mb := float64(octets) / 1e6
-	t.Logf("%d messages, %.0f MB, %d rounds, medians", n, mb, rounds)
-	t.Logf("mailroom    %6.2f s  %7.0f messages/s  %6.1f MB/s  CPU of the whole process %.2f s", r.Ours, float64(n)/r.Ours, mb/r.Ours, median(cpu))
-	t.Logf("bare FETCH  %6.2f s  %7.0f messages/s  %6.1f MB/s", r.Peer, float64(n)/r.Peer, mb/r.Peer)
-	t.Logf("ratio %.2f   (all rounds: ours %.2f, bare %.2f)", r.Ratio, ours, bare)
-	t.ReportMetric(r.Ratio, "x-bare-fetch")
-	t.ReportMetric(float64(n)/r.Ours, "messages/s")
-	t.ReportMetric(mb/r.Ours, "MB/s")
-	report(t, r)
-	t.Logf("Save Mappings to first mail in the list  %.3f s  (all rounds: %.3f)", median(first), first)
-	report(t, result{Name: "Save Mappings to first mail visible", Ours: median(first), Unit: "s", Target: 2})
+	tell("%d messages, %.0f MB, %d rounds", count, mb, rounds)
+
+	t.Run("plain", func(t *testing.B) {
+		from := d.Source(owner, mailPass, false)
+		ours, bare := &series{name: "Mailroom"}, &series{name: "bare FETCH, one connection"}
+		mbsync, flow := &series{name: "mbsync, fsync"}, &series{name: "imapflow + simpleParser"}
+		var visible, disk []float64
+		bareFetch(t, d, from, count) // fills the server's caches, so that no side pays for it
+		alternate(rounds,
+			func() { bare.add(bareFetch(t, d, from, count)) },
+			func() {
+				first, used, u, wire := firstSync(t, d, from, count)
+				ours.add(u, wire)
+				visible, disk = append(visible, first.Seconds()), append(disk, float64(used)/1e6)
+			},
+			func() { mbsync.add(pull(t, d, from, count)) },
+			func() { flow.add(readByImapFlow(t, d, from, count)) },
+		)
+		show(ours, bare, mbsync, flow)
+		t.ReportMetric(float64(count)/median(ours.wall), "messages/s")
+		report(t, result{Name: "first sync, plain, against a bare FETCH", Ours: median(ours.wall), Peer: median(bare.wall), Unit: "s"})
+		report(t, result{Name: "first sync, plain, against mbsync with fsync", Ours: median(ours.wall), Peer: median(mbsync.wall), Unit: "s", Target: 0.33})
+		report(t, result{Name: "first sync, plain, against imapflow + simpleParser", Ours: median(ours.wall), Peer: median(flow.wall), Unit: "s", Target: 0.17})
+		report(t, result{Name: "client CPU of a first sync, plain, against imapflow + simpleParser", Ours: median(ours.cpu), Peer: median(flow.cpu), Unit: "CPU s", Target: 0.20})
+		report(t, result{Name: "peak memory of a first sync, against imapflow + simpleParser", Ours: median(ours.peak), Peer: median(flow.peak), Unit: "MB", Target: 0.5})
+		report(t, result{Name: "disk after a first sync, index included, against raw bytes", Ours: median(disk), Peer: mb, Unit: "MB", Target: 0.90})
+		report(t, result{Name: "Save Mappings to first mail visible", Ours: median(visible), Unit: "s", Target: 2})
+	})
+	t.Run("TLS", func(t *testing.B) {
+		from := d.Source(owner, mailPass, true)
+		ours, bare := &series{name: "Mailroom, TLS"}, &series{name: "bare FETCH, TLS, one connection"}
+		bareFetch(t, d, from, count)
+		alternate(rounds,
+			func() { bare.add(bareFetch(t, d, from, count)) },
+			func() {
+				_, _, u, wire := firstSync(t, d, from, count)
+				ours.add(u, wire)
+			},
+		)
+		show(ours, bare)
+		report(t, result{Name: "first sync over TLS, against a bare FETCH over TLS", Ours: median(ours.wall), Peer: median(bare.wall), Unit: "s", Target: 1.25})
+	})
 }
 
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
+// BenchmarkDistantServer pulls a folder over a line with a round trip of 40 ms.
+func BenchmarkDistantServer(t *testing.B) {
+	count, rounds := n(t, "distant"), n(t, "rounds")
+	d, _ := recruitersServer(t, count)
+	line := peers.Delay(t, d.Addr, longLine)
+	from := through(t, d.Source(owner, mailPass, false), line)
+	ours, mbsync := &series{name: "Mailroom, 40 ms"}, &series{name: "mbsync, fsync, 40 ms"}
+	alternate(rounds,
+		func() {
+			_, _, u, wire := firstSync(t, d, from, count)
+			ours.add(u, wire)
+		},
+		func() { mbsync.add(pull(t, d, from, count)) },
+	)
+	tell("%d messages", count)
+	show(ours, mbsync)
+	report(t, result{Name: "500 messages at 40 ms round trip, against mbsync", Ours: median(ours.wall), Peer: median(mbsync.wall), Unit: "s", Target: 0.75})
 }
 
-func report(t testing.TB, r result) {
-	name := os.Getenv("BENCH_JSON")
-	if name == "" {
-		return
+const longLine = 40 * time.Millisecond
+
+// through is a mailbox as seen through a proxy.
+func through(t testing.TB, from peers.Source, line *peers.DelayProxy) peers.Source {
+	t.Helper()
+	_, port, err := net.SplitHostPort(line.Addr)
+	must(t, err)
+	from.Port, err = strconv.Atoi(port)
+	must(t, err)
+	return from
+}
+
+// BenchmarkGrowth reads a folder of small messages and one that is ten times as
+// large, from a pretend server, which keeps the large one in memory.
+func BenchmarkGrowth(t *testing.B) {
+	base, grown, rounds := n(t, "base"), n(t, "grown"), n(t, "rounds")
+	small, large := &series{name: fmt.Sprintf("%d small messages", base)}, &series{name: fmt.Sprintf("%d small messages", grown)}
+	from := map[int]peers.Source{}
+	for _, count := range []int{base, grown} {
+		server := pretendServer(t, modern(), 1, func(int) []smallMail { return smallCorpus(uint64(count), count) })
+		from[count] = server.source(0, false)
 	}
-	var all []result
-	if b, err := os.ReadFile(name); err == nil {
-		if err := json.Unmarshal(b, &all); err != nil {
-			t.Fatal(err)
+	alternate(rounds,
+		func() {
+			_, _, u, _ := firstSync(t, nil, from[base], base)
+			small.add(u, 0)
+		},
+		func() {
+			_, _, u, _ := firstSync(t, nil, from[grown], grown)
+			large.add(u, 0)
+		},
+	)
+	show(small, large)
+	each := func(v []float64, count int) float64 { return median(v) / float64(count) * 1e6 }
+	report(t, result{Name: "wall time per message at 200,000 messages, against 20,000", Ours: each(large.wall, grown), Peer: each(small.wall, base), Unit: "µs", Target: 1.15})
+	report(t, result{Name: "CPU per message at 200,000 messages, against 20,000", Ours: each(large.cpu, grown), Peer: each(small.cpu, base), Unit: "µs", Target: 1.15})
+	report(t, result{Name: "peak memory of a first sync at 200,000 messages, against 20,000", Ours: median(large.peak), Peer: median(small.peak), Unit: "MB", Target: 1.15})
+}
+
+// firstSync runs a new Mailroom from Save Mappings until all are stored: how long
+// until the first was in the list of mail, what the files of it all occupy, and
+// what the program took, its start and end among it but for the wall time.
+func firstSync(t testing.TB, d *peers.DovecotServer, from peers.Source, count int) (visible time.Duration, disk int64, u usage, wire int64) {
+	t.Helper()
+	dir := roundDir(t)
+	defer os.RemoveAll(dir)
+	j := job{Dir: dir, Source: from, Count: count}
+	run(t, program(t, "settle", j))
+	before := wireOctets(t, d)
+	r := start(t, program(t, "first-sync", j))
+	w := r.hear()
+	u = r.end()
+	u.wall = w.Wall
+	return w.Visible, onDisk(t, dir), u, wireOctets(t, d) - before
+}
+
+// pull is a first run of mbsync.
+func pull(t testing.TB, d *peers.DovecotServer, from peers.Source, count int) (usage, int64) {
+	t.Helper()
+	dir := roundDir(t)
+	defer os.RemoveAll(dir)
+	before := wireOctets(t, d)
+	u := run(t, peers.Mbsync(t, from, dir, true))
+	if got := pulled(t, dir); got != count {
+		t.Fatalf("mbsync pulled %d of %d: %s", got, count, u.said)
+	}
+	return u, wireOctets(t, d) - before
+}
+
+// pulled counts the files of mbsync's Maildir.
+func pulled(t testing.TB, dir string) int {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "mail", "INBOX", "*", "*"))
+	must(t, err)
+	count := 0
+	for _, f := range files {
+		if folder := filepath.Base(filepath.Dir(f)); folder == "cur" || folder == "new" {
+			count++
 		}
 	}
-	all = append(all, r)
-	slices.SortStableFunc(all, func(a, b result) int { return cmp.Compare(a.Name, b.Name) })
-	b, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		t.Fatal(err)
+	return count
+}
+
+func readByImapFlow(t testing.TB, d *peers.DovecotServer, from peers.Source, count int) (usage, int64) {
+	t.Helper()
+	before := wireOctets(t, d)
+	cmd := peers.ImapFlow(t, from, true)
+	cmd.Stderr = os.Stderr
+	u := run(t, cmd)
+	if strings.TrimSpace(u.said) != strconv.Itoa(count) {
+		t.Fatalf("imapflow read %q of %d", u.said, count)
 	}
-	if err := os.WriteFile(name, b, 0o644); err != nil {
-		t.Fatal(err)
+	return u, wireOctets(t, d) - before
+}
+
+// roundDir is a directory on a disk (not in memory, where an fsync costs nothing)
+// that one round uses and removes, so that a run needs no more room than one.
+func roundDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "round")
+	must(t, err)
+	return dir
+}
+
+var loggedOctets = regexp.MustCompile(`imap\(` + regexp.QuoteMeta(owner) + `\).*\bin=(\d+) out=(\d+)`)
+
+// wireOctets are those of owner's sessions that have ended, as the server logged
+// them: without TLS's own, and with no proxy in between.
+func wireOctets(t testing.TB, d *peers.DovecotServer) int64 {
+	t.Helper()
+	if d == nil {
+		return 0
 	}
+	for deadline := time.Now().Add(5 * time.Second); d.Connections(owner) > 0 && time.Now().Before(deadline); {
+		<-time.After(20 * time.Millisecond)
+	}
+	var total int64
+	for _, m := range loggedOctets.FindAllStringSubmatch(d.Log(), -1) {
+		in, _ := strconv.ParseInt(m[1], 10, 64)
+		out, _ := strconv.ParseInt(m[2], 10, 64)
+		total += in + out
+	}
+	return total
+}
+
+// signIn is a bare connection with INBOX open.
+func signIn(t testing.TB, from peers.Source) *imapwire.Client {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(from.Host, strconv.Itoa(from.Port)))
+	must(t, err)
+	if from.TLS {
+		pool, err := certPool(from.CAFile)
+		must(t, err)
+		conn = tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: from.Host})
+	}
+	c, err := imapwire.NewClient(ctx, conn, imapwire.Options{})
+	must(t, err)
+	must(t, c.Authenticate(ctx, imapwire.Plain(from.User, from.Password)))
+	_, err = c.Examine("INBOX", imapwire.ExamineOptions{}).Wait(ctx)
+	must(t, err)
+	return c
 }
 
 // bareFetch reads every message of INBOX over one connection into nothing.
-func bareFetch(t testing.TB, d *peers.DovecotServer, n int) time.Duration {
+func bareFetch(t testing.TB, d *peers.DovecotServer, from peers.Source, count int) (usage, int64) {
 	t.Helper()
-	started := time.Now()
-	conn, err := net.Dial("tcp", d.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := t.Context()
-	c, err := imapwire.NewClient(ctx, conn, imapwire.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.Authenticate(ctx, imapwire.Plain(owner, "secret")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Examine("INBOX", imapwire.ExamineOptions{}).Wait(ctx); err != nil {
-		t.Fatal(err)
-	}
+	before := wireOctets(t, d)
+	started, used := time.Now(), processor(t, os.Getpid())
+	c := signIn(t, from)
 	got, err := c.UIDFetch(imapwire.UIDsFrom(1), imapwire.FetchItems{Body: true}, imapwire.FetchHandler{
 		Body: func(_ *imapwire.Message, lit *imapwire.Literal) error { _, err := io.Copy(io.Discard, lit); return err },
-	}).Wait(ctx)
-	if err != nil || got != n {
-		t.Fatalf("bare fetch got %d of %d: %v", got, n, err)
+	}).Wait(context.WithoutCancel(t.Context()))
+	if err != nil || got != count {
+		t.Fatalf("bare fetch got %d of %d: %v", got, count, err)
 	}
-	return time.Since(started)
-}
-
-// firstSync runs a new Mailroom from Save Mappings until all n are stored, and
-// tells when the first of them was in the list of mail.
-func firstSync(t testing.TB, d *peers.DovecotServer, n int) (wall, visible, cpu time.Duration) {
-	t.Helper()
-	cfg := app.Defaults()
-	cfg.Addr, cfg.Data, cfg.AllowPrivateHosts = "127.0.0.1:0", filepath.Join(t.TempDir(), "data"), true
-	cfg.Log = slog.New(slog.DiscardHandler)
-	a, err := app.New(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- a.Run(ctx) }()
-	defer func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	u := recruiter(t, a, d)
-	page, err := a.Portal.RefreshFolders(ctx, u)
-	if err != nil || page.Problem != nil {
-		t.Fatal(err, page.Problem)
-	}
-	before := cpuTime()
-	started := time.Now()
-	inbox := page.OTYS[0].ID
-	if err := a.Portal.SaveMappings(ctx, u, portal.MappingsForm{Version: page.Version, Rows: []portal.MappingForm{{RawName: "INBOX", OTYSFolder: inbox}}}); err != nil {
-		t.Fatal(err)
-	}
-	changes := a.Portal.Changes(ctx, u)
-	for deadline := time.After(10 * time.Minute); ; {
-		if visible == 0 {
-			list, err := a.Portal.Mails(ctx, u, portal.MailQuery{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(list.Rows) > 0 {
-				visible = time.Since(started)
-			}
-		}
-		p, err := a.Portal.MappingPage(ctx, u)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(p.Rows) == 1 && p.Rows[0].Progress.Stored == int64(n) {
-			return time.Since(started), visible, cpuTime() - before
-		}
-		select {
-		case <-changes:
-		case <-time.After(200 * time.Millisecond): // the signal is coalesced; look again anyway
-		case <-deadline:
-			t.Fatalf("not done after ten minutes: %+v", p.Rows)
-		}
-	}
-}
-
-// recruiter makes the first organization with a user whose mailbox is d's.
-func recruiter(t testing.TB, a *app.App, d *peers.DovecotServer) mailroom.User {
-	t.Helper()
-	ctx := t.Context()
-	u, err := a.Portal.AddOrganization(ctx, portal.SetupForm{Organization: "Agency", Name: "Anna", Email: owner, Password: password})
-	must(t, err)
-	must(t, a.Portal.SaveAddress(ctx, u, owner, false))
-	must(t, a.Portal.ChooseAccount(ctx, u, portal.AccountForm{
-		Account: mailroom.Other, IMAP: mailroom.Endpoint{Host: d.Host, Port: d.Port, TLS: mailroom.PlainText},
-	}))
-	must(t, a.Portal.SavePassword(ctx, u, "secret"))
-	return u
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func cpuTime() time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		panic(fmt.Sprint("getrusage: ", err))
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	must(t, c.Close())
+	u := usage{wall: time.Since(started), cpu: processor(t, os.Getpid()) - used}
+	return u, wireOctets(t, d) - before
 }
