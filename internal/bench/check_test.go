@@ -111,7 +111,7 @@ func BenchmarkCheck(t *testing.B) {
 
 	// The first looks compare all UIDs, as the ones every 15 minutes do.
 	<-time.After(2*shortPoll + shortPoll/2)
-	lasting := time.Duration(n(t, "seconds")*2)*time.Second + 2*shortPoll
+	lasting := time.Duration(n(t, "looks"))*shortPoll + shortPoll/2
 	watched := make(chan struct{})
 	go func() { defer close(watched); atExchange.looks = bursts(atExchange.line, lasting) }()
 	atLarge.looks = bursts(atLarge.line, lasting)

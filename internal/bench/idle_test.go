@@ -19,7 +19,7 @@ import (
 // BenchmarkIdle holds connections over TLS in IDLE, each at a mailbox of its own,
 // by Mailroom's client and by go-imap v2's, and says what memory each holds.
 func BenchmarkIdle(t *testing.B) {
-	count, rounds := n(t, "idle"), n(t, "rounds")
+	count, rounds := n(t, "idle"), n(t, "holds")
 	hold := func(role string) (each, all float64) {
 		// A new server each time: its record of commands tells who idles.
 		server := pretendServer(t, modern(), count, func(int) []smallMail { return nil })
@@ -71,7 +71,6 @@ func playIdle(ctx context.Context, j job, say func(word), idle func(ctx context.
 	}
 	ready.Wait()
 	say(word{Base: base})
-	keepResting(ctx)
 	all.Wait()
 	close(failed)
 	return <-failed

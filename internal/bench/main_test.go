@@ -58,14 +58,18 @@ func play(role string) error {
 	if err := json.Unmarshal([]byte(os.Getenv(jobVar)), &j); err != nil {
 		return err
 	}
-	// It ends with its standard input, which the test holds: also when that is killed.
+	say := func(w word) { fmt.Println(string(encoded(w))) }
+	// It ends with its standard input, which the test holds: also when that is
+	// killed. A line asks it to give back what it does not need, and to say so.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			rest()
+			say(word{})
+		}
 		cancel()
 	}()
-	say := func(w word) { fmt.Println(string(encoded(w))) }
 	switch role {
 	case "settle":
 		return playSettle(ctx, j)
@@ -122,7 +126,7 @@ func run(t testing.TB, cmd *exec.Cmd) usage {
 type running struct {
 	t       testing.TB
 	cmd     *exec.Cmd
-	in      io.Closer
+	in      io.WriteCloser
 	out     *bufio.Reader
 	started time.Time
 	ended   chan struct{}
@@ -233,23 +237,13 @@ func rest() {
 	debug.FreeOSMemory()
 }
 
-// keepResting does so every second until it is told to stop: when the last of
-// thousands has come to rest only the server can tell.
-func keepResting(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		rest()
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+// settle has a program that holds something give back what it does not need.
+func (r *running) settle() {
+	r.t.Helper()
+	_, err := io.WriteString(r.in, "rest\n")
+	must(r.t, err)
+	r.hear()
 }
-
-// settle waits until a program that keeps resting has done so a few times.
-func (r *running) settle() { <-time.After(4 * time.Second) }
 
 // onDisk is what the files of a directory occupy.
 func onDisk(t testing.TB, dir string) int64 {

@@ -262,7 +262,7 @@ func playWatch(ctx context.Context, j job, say func(word)) error {
 	}
 	if err == nil {
 		say(word{Base: base})
-		keepResting(ctx)
+		<-ctx.Done()
 	}
 	return errors.Join(err, s.close())
 }

@@ -144,7 +144,7 @@ type parcel struct {
 const parcelSize = 64 << 10
 
 // pass carries one direction until its sender ends it. sent is told of octets as
-// they leave, there when they have arrived.
+// they leave, there when they arrive.
 func (p *DelayProxy) pass(from, to net.Conn, sent func(n int), there func()) {
 	line := make(chan parcel, 4096)
 	var writer sync.WaitGroup
@@ -160,9 +160,10 @@ func (p *DelayProxy) pass(from, to net.Conn, sent func(n int), there func()) {
 			if err != nil {
 				continue // the other side reads until its sender ends
 			}
-			if _, err = to.Write(x.octets); err == nil && there != nil {
-				there()
+			if there != nil {
+				there() // before, or the answer to it might be here first
 			}
+			_, err = to.Write(x.octets)
 		}
 		if c, ok := to.(*net.TCPConn); ok {
 			_ = c.CloseWrite() // it may have hung up itself
