@@ -24,6 +24,7 @@ const (
 	PrefixAudit        = "aud"
 	PrefixQuarantine   = "qua"
 	PrefixFinding      = "fin"
+	PrefixNotice       = "not"
 	PrefixDoctor       = "doc"
 	PrefixConsentLink  = "col"
 	PrefixJourney      = "coj"

@@ -19,6 +19,10 @@ const keepFindings = 90 * 24 * time.Hour
 // keepConsent is how long a link for an administrator is told of after its end.
 const keepConsent = 90 * 24 * time.Hour
 
+// keepNotices is how long it is remembered who was told what: longer than any
+// fact stands that would be told of again.
+const keepNotices = 3 * 365 * 24 * time.Hour
+
 // KeepHouse drops what has run out: web sessions, begun grants, old runs,
 // finished undos, repaired differences, nodes that are no more. What belongs to a
 // mapping (sightings, open findings, tombstones) goes with its row.
@@ -36,6 +40,8 @@ func (s *Store) KeepHouse(ctx context.Context) error {
 			{`DELETE FROM findings WHERE repaired_at <> 0 AND repaired_at < $1`, t.at - keepFindings.Microseconds()},
 			{`DELETE FROM consent_requests WHERE expires_at < $1`, t.at - keepConsent.Microseconds()},
 			{`DELETE FROM consent_links WHERE expires_at < $1`, t.at - keepConsent.Microseconds()},
+			{`DELETE FROM notices WHERE sent_at <> 0 AND sent_at < $1`, t.at - keepNotices.Microseconds()},
+			{`DELETE FROM notices WHERE sent_at = 0 AND created_at < $1`, t.at - keepNotices.Microseconds()},
 			{`DELETE FROM nodes WHERE seen_at < $1`, t.at - keepNodes.Microseconds()},
 		} {
 			if _, err := t.exec(ctx, old.text, old.before); err != nil {
