@@ -17,6 +17,13 @@ type Portal interface {
 	mails
 	people
 	doctor
+	foresight
+}
+
+// foresight: what will break, and who is told.
+type foresight interface {
+	Expiry(ctx context.Context, u mailroom.User) (portal.ExpiryPage, error)
+	TryNotices(ctx context.Context, u mailroom.User) ([]mailroom.Check, error)
 }
 
 // accounts: who may come in, and who is here.

@@ -89,6 +89,8 @@ func routes() []route {
 		{post, "/admin/users/{id}/password", admin, resetPassword},
 		{get, "/admin/organization", admin, showOrganization},
 		{post, "/admin/organization", admin, saveOrganization},
+		{get, "/admin/expiry", admin, showExpiry},
+		{post, "/admin/expiry/test", admin, tryNotices},
 		{get, "/admin/audit", admin, showAudit},
 		{get, "/admin/doctor", admin, showDoctor},
 		{post, "/admin/doctor", admin, examine},

@@ -38,6 +38,7 @@ type site struct {
 	signer  *rooms.Access // signs links for administrators
 	doctor  *playedDoctor
 	server  *mailServer
+	ahead   *playedForesight
 	log     *logBook
 	admin   mailroom.User // Anna
 	clock   func() time.Time
@@ -66,11 +67,11 @@ func openSite(t testing.TB, change ...func(*Deps)) *site {
 // emptySite is a new installation: nobody is in it yet.
 func emptySite(t testing.TB, change ...func(*Deps)) *site {
 	t.Helper()
-	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, log: &logBook{}, clock: time.Now}
+	s := &site{t: t, store: storetest.Open(t), server: &mailServer{}, ahead: &playedForesight{}, log: &logBook{}, clock: time.Now}
 	s.doctor = &playedDoctor{}
 	s.consent = &playedConsent{store: s.store, providers: playedProviders}
 	s.portal = portal.New(portal.Deps{
-		Store: s.store, Consent: s.consent, AdminConsent: s.signing(), Providers: playedProviders.Of,
+		Store: s.store, Foresight: s.ahead, Consent: s.consent, AdminConsent: s.signing(), Providers: playedProviders.Of,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
 		RawMail: s.rawMail, Ask: s.server.ask, Doctor: s.doctor, Looking: s.doctor,

@@ -30,6 +30,7 @@ import (
 	"mailroom/internal/imapconn"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/netguard"
+	"mailroom/internal/notice"
 	"mailroom/internal/oauth"
 	"mailroom/internal/portal"
 	"mailroom/internal/store"
@@ -49,6 +50,7 @@ type App struct {
 	listener net.Listener
 	handler  http.Handler
 	keeper   *syncer.Keeper
+	notices  *notice.Teller
 	access   *access.Access
 }
 
@@ -132,8 +134,11 @@ func (a *App) wire() error {
 	boxes.budget = syncer.NewBudget(boxes.limits)
 	grants.HungUp = boxes.budget.Idle
 	blobs := a.store.Blobs(a.packs)
+	if a.notices, err = a.tellers(grants.Providers, keys, roots); err != nil {
+		return err
+	}
 	a.Portal = portal.New(portal.Deps{
-		Store: a.store, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
+		Store: a.store, Foresight: a.notices, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
 		Ask: boxes.ask, Probe: boxes.probe, Writable: a.writable,
 		Doctor: newDoctor(boxes, graph.New(graph.Options{AllowPrivate: cfg.AllowPrivateHosts, RootCAs: roots})), Looking: grants,
 		RawMail: blobs.Open, CheckHost: func(ctx context.Context, host string, allow bool) error {
@@ -171,7 +176,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	meters := newMeters(a.keeper)
+	meters := newMeters(a.keeper, a.notices)
 	pages, err := web.New(web.Deps{
 		Portal: a.Portal, Sessions: a.store, Texts: texts, Refusals: slices.Concat(oauth.ReadCatalogue().Listed(), imapconn.Refusals()), PublicURL: public, TrustProxy: a.cfg.TrustProxy, Log: a.log,
 		Health: http.HandlerFunc(alive), Ready: a.ready(), Metrics: meters.handler(a.cfg.MetricsToken), Observe: meters.observe,
@@ -244,6 +249,7 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return a.keeper.Run(ctx) })
 	g.Go(func() error { return a.access.Run(ctx) })
+	g.Go(func() error { return a.notices.Run(ctx) })
 	g.Go(func() error { return a.keepHouse(ctx) })
 	g.Go(func() error {
 		return takeBack(ctx, a.store, func(err error) { a.log.Warn("a mapping is not being undone", "err", err) })

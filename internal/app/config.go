@@ -35,6 +35,8 @@ type Config struct {
 	GoogleClientID        string `name:"google-client-id" env:"MAILROOM_GOOGLE_CLIENT_ID" help:"OAuth client ID of the Google Cloud project." placeholder:"ID"`
 	GoogleClientSecret    string `kong:"-"`
 
+	Telling
+
 	CAFile            string        `name:"ca-file" env:"MAILROOM_CA_FILE" help:"Certificate authorities (PEM) to trust beside the system's, for mail servers and providers." placeholder:"FILE"`
 	AllowPrivateHosts bool          `name:"allow-private-hosts" env:"MAILROOM_ALLOW_PRIVATE_HOSTS" help:"Let typed mail servers be on private addresses, for every organization."`
 	TrustProxy        bool          `name:"trust-proxy" env:"MAILROOM_TRUST_PROXY" help:"Take browsers' addresses from X-Forwarded-For; only behind a proxy that sets it."`
@@ -76,6 +78,9 @@ func (c *Config) secrets() []secret {
 		{Secret{"MAILROOM_KEY", "Key-encryption keys, instead of a key file."}, &c.Key},
 		{Secret{"MAILROOM_MICROSOFT_CLIENT_SECRET", "Client secret of the app registration in Entra."}, &c.MicrosoftClientSecret},
 		{Secret{"MAILROOM_GOOGLE_CLIENT_SECRET", "Client secret of the Google Cloud project."}, &c.GoogleClientSecret},
+		{Secret{"MAILROOM_SMTP", "Mail server for notices, smtps://user:password@host:465 or smtp://user:password@host:587 (STARTTLS)."}, &c.SMTP},
+		{Secret{"MAILROOM_WEBHOOK", "https address that is told of notices (Standard Webhooks)."}, &c.Webhook},
+		{Secret{"MAILROOM_WEBHOOK_SECRET", "What its events are signed with: whsec_ and 24 to 64 bytes in base64; two with a space between while one takes the other's place."}, &c.WebhookSecret},
 		{Secret{"MAILROOM_METRICS_TOKEN", "Bearer token for /metrics; without it only this machine may read them."}, &c.MetricsToken},
 	}
 }
@@ -140,6 +145,7 @@ func (c *Config) Check() error {
 	if (c.GoogleClientID == "") != (c.GoogleClientSecret == "") {
 		bad("MAILROOM_GOOGLE_CLIENT_SECRET", "client ID and client secret go together")
 	}
+	c.Telling.check(bad)
 	if c.KeyFile == "" {
 		c.KeyFile = filepath.Join(c.Data, "mailroom.key")
 	}
@@ -176,6 +182,7 @@ func (c *Config) providers() (mailroom.Providers, error) {
 		switch list[i].ID {
 		case "microsoft":
 			list[i].ClientID, list[i].ClientSecret = c.MicrosoftClientID, c.MicrosoftClientSecret
+			list[i].SecretExpires = c.microsoftSecretEnds()
 		case "google":
 			list[i].ClientID, list[i].ClientSecret = c.GoogleClientID, c.GoogleClientSecret
 		}
@@ -241,6 +248,6 @@ func (c *Config) rootCAs() (*x509.CertPool, error) {
 // Defaults is the configuration of a program that is started without any.
 func Defaults() Config {
 	return Config{
-		Addr: "127.0.0.1:8080", Data: "data", Poll: time.Minute, MaxMessage: 150, LogLevel: "info", LogFormat: "json",
+		Addr: "127.0.0.1:8080", Data: "data", Poll: time.Minute, MaxMessage: 150, Telling: Telling{TellLater: 24 * time.Hour}, LogLevel: "info", LogFormat: "json",
 	}
 }

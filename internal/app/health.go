@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"mailroom/internal/mailroom"
+	"mailroom/internal/notice"
 	"mailroom/internal/syncer"
 )
 
@@ -47,13 +48,13 @@ type meters struct {
 	requests *prometheus.HistogramVec
 }
 
-func newMeters(k *syncer.Keeper) *meters {
+func newMeters(k *syncer.Keeper, t *notice.Teller) *meters {
 	m := &meters{registry: prometheus.NewRegistry(), requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "mailroom_http_request_seconds", Help: "Time that requests took, by route and status.",
 		Buckets: []float64{.002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 	}, []string{"method", "route", "status"})}
 	m.registry.MustRegister(m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.registry.MustRegister(syncFigures{k})
+	m.registry.MustRegister(syncFigures{k}, noticeFigures{t, time.Now})
 	return m
 }
 

@@ -62,6 +62,17 @@ func (e Expiry) Stage(at time.Time) (days int, ok bool) {
 	return 0, false
 }
 
+// WhatKey is the key of the words that name it, with {name} and {address}.
+func (e Expiry) WhatKey() string {
+	switch {
+	case e.Use == UseDoctor:
+		return "expiry.what.doctor_" + string(e.Kind)
+	case e.Kind == ExpiryTesting && e.Address == "":
+		return "expiry.what.testing_all"
+	}
+	return "expiry.what." + string(e.Kind)
+}
+
 // NoticeKind is what a notice says.
 type NoticeKind string
 

@@ -52,7 +52,7 @@ func (w words) headline(n mailroom.Notice) string {
 		if !d.Expiry.At.After(w.at) {
 			key = "notice.headline.ended"
 		}
-		return w.Text(key, "what", What(w.T, *d.Expiry), "date", w.Date(d.Expiry.At))
+		return w.Text(key, "what", w.Text(d.Expiry.WhatKey(), "name", d.Expiry.Name, "address", d.Expiry.Address), "date", w.Date(d.Expiry.At))
 	case mailroom.NoticeRecovered:
 		return w.Text("notice.headline.recovered", "address", d.Address)
 	case mailroom.NoticeFailed:
@@ -110,18 +110,6 @@ func (w words) problem(p *mailroom.Problem) string {
 		text += " " + w.Text("error.fixer."+p.Kind.Fixer())
 	}
 	return text
-}
-
-// What names what will break.
-func What(t i18n.T, e mailroom.Expiry) string {
-	key := "expiry.what." + string(e.Kind)
-	switch {
-	case e.Use == mailroom.UseDoctor:
-		key = "expiry.what.doctor_" + string(e.Kind)
-	case e.Kind == mailroom.ExpiryTesting && e.Address == "":
-		key = "expiry.what.testing_all"
-	}
-	return t.Text(key, "name", e.Name, "address", e.Address)
 }
 
 // event is a notice for the webhook. It names the mailbox by id and address, as

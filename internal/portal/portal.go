@@ -26,6 +26,8 @@ type Deps struct {
 	// AdminConsent is the approval of a company's IT administrator.
 	AdminConsent AdminConsent
 	Providers    mailroom.ProvidersOf
+	// Foresight knows what will break and who is told; nil for a program that tells nobody.
+	Foresight Foresight
 	// LiveFolders asks the mailbox's server for its folders.
 	LiveFolders func(context.Context, mailroom.Mailbox) ([]mailroom.Folder, error)
 	// CreateFolder makes a folder in the mailbox: the one change that Mailroom
