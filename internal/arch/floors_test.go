@@ -72,10 +72,11 @@ var rooms = map[string]room{
 	"cmd/demo": {6, []string{"internal/app", words, "internal/portal", "internal/pretend/*"},
 		"the demo is the same app inside the pretend world, furnished through portal as people would"},
 
-	"internal/pretend/issuer": {4, pretend, pretendWhy},
-	"internal/pretend/graph":  {4, pretend, pretendWhy},
-	"internal/pretend/imapd":  {4, pretend, pretendWhy},
-	"internal/pretend/world":  {4, pretend, pretendWhy},
+	"internal/pretend/issuer":  {4, pretend, pretendWhy},
+	"internal/pretend/graph":   {4, pretend, pretendWhy},
+	"internal/pretend/imapd":   {4, pretend, pretendWhy},
+	"internal/pretend/postbox": {4, pretend, pretendWhy},
+	"internal/pretend/world":   {4, pretend, pretendWhy},
 
 	// What only tests import.
 	"internal/peers": {4, []string{words},

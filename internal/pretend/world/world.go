@@ -21,6 +21,7 @@ import (
 	"mailroom/internal/pretend/graph"
 	"mailroom/internal/pretend/imapd"
 	"mailroom/internal/pretend/issuer"
+	"mailroom/internal/pretend/postbox"
 )
 
 // IMAPScope is what the pretend mail server asks of a token.
@@ -63,6 +64,7 @@ type World struct {
 	IMAP   *imapd.Server
 	Other  *imapd.Server
 	Graph  *graph.Server // the agency's directory
+	Post   *postbox.Server
 
 	mu         sync.Mutex
 	generators map[string]*generator
@@ -113,6 +115,9 @@ func (w *World) start(opts Options) (err error) {
 	w.registerDoctor(opts)
 	w.IMAP, err = imapd.Start(imapd.Options{Addr: opts.IMAPAddr, TLSAddr: opts.IMAPTLSAddr, Check: w.check, Log: opts.Log})
 	if err != nil {
+		return err
+	}
+	if w.Post, err = postbox.Start(""); err != nil {
 		return err
 	}
 	if w.Other, err = imapd.Start(imapd.Options{Dialect: imapd.Plain(), StartTLS: false, Log: opts.Log}); err != nil {
@@ -259,6 +264,9 @@ func (w *World) Close() error {
 	var err error
 	if w.Issuer != nil {
 		err = errors.Join(err, w.Issuer.Close())
+	}
+	if w.Post != nil {
+		err = errors.Join(err, w.Post.Close())
 	}
 	if w.Graph != nil {
 		err = errors.Join(err, w.Graph.Close())
