@@ -30,8 +30,8 @@ const (
 	// keyTick is how often a process looks which keys it has, keyBeat how often it
 	// says so unasked, and keySilence after what time without that it counts as gone.
 	keyTick    = 5 * time.Second
-	keyBeat    = time.Minute
-	keySilence = 3 * time.Minute
+	keyBeat    = 20 * time.Second
+	keySilence = time.Minute
 )
 
 // KeyState is what there is to know about key-encryption keys.
