@@ -30,6 +30,8 @@ type Options struct {
 	// pretend issuer knows it: scopes by client id. It is laid over the Tenant, and an
 	// application that is not there comes with it. nil: the Tenant alone says it.
 	Consented func() map[string][]string
+	// ConsentedBy is the same for one person, by address.
+	ConsentedBy func(email string) map[string][]string
 	// PageSize of lists; 2 if 0, so that nobody forgets that there are pages.
 	PageSize int
 	Tenant   Tenant
@@ -225,15 +227,22 @@ func (r Reader) may(scopes []string) bool {
 // current is the tenant with the issuer's consents laid over it.
 func (s *Server) current() Tenant {
 	t := s.tenant
-	if s.opts.Consented == nil {
+	t.Apps = slices.Clone(t.Apps)
+	for i := range t.Apps {
+		t.Apps[i].Consents = slices.Clone(t.Apps[i].Consents)
+	}
+	if s.opts.Consented != nil {
+		for appID, scopes := range s.opts.Consented() {
+			t.Consent(appID, "Mailroom", scopes...)
+		}
+	}
+	if s.opts.ConsentedBy == nil {
 		return t
 	}
-	t.Apps = slices.Clone(t.Apps)
-	for appID, scopes := range s.opts.Consented() {
-		if a := t.App(appID); a != nil {
-			a.Consents = slices.Clone(a.Consents)
+	for _, u := range t.Users {
+		for appID, scopes := range s.opts.ConsentedBy(u.Email) {
+			t.consentBy(u.Email, appID, "Mailroom", scopes...)
 		}
-		t.Consent(appID, "Mailroom", scopes...)
 	}
 	return t
 }

@@ -121,23 +121,28 @@ func (t *Tenant) App(appID string) *App {
 // into the tenant, if it was not there, with these scopes of the mail service. What had
 // been consented before for everybody is replaced, as at Microsoft.
 func (t *Tenant) Consent(appID, name string, scopes ...string) {
+	t.consentBy("", appID, name, scopes...)
+}
+
+// consentBy is the same of one user, or for "" of everybody.
+func (t *Tenant) consentBy(user, appID, name string, scopes ...string) {
 	a := t.App(appID)
 	if a == nil {
 		t.Apps = append(t.Apps, App{AppID: appID, Name: name})
 		a = t.App(appID)
 	}
-	a.Consents = slices.DeleteFunc(a.Consents, func(c Consent) bool { return c.User == "" })
+	a.Consents = slices.DeleteFunc(a.Consents, func(c Consent) bool { return strings.EqualFold(c.User, user) })
 	byService := map[string][]string{}
 	for _, s := range scopes {
 		service, short := MailService, s[strings.LastIndexByte(s, '/')+1:]
-		if slices.Contains([]string{"openid", "email", "profile", "offline_access"}, short) {
+		if slices.Contains([]string{"openid", "email", "profile", "offline_access"}, short) || strings.HasPrefix(s, "https://graph.microsoft.com/") {
 			service = graphService
 		}
 		byService[service] = append(byService[service], short)
 	}
 	for _, service := range []string{MailService, graphService} {
 		if s := byService[service]; s != nil {
-			a.Consents = append(a.Consents, Consent{Service: service, Scopes: s})
+			a.Consents = append(a.Consents, Consent{User: user, Service: service, Scopes: s})
 		}
 	}
 }

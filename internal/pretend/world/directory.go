@@ -65,15 +65,22 @@ func (w *World) openDirectory(opts Options) (err error) {
 	}
 	tenant.Groups = []graph.Group{group}
 	tenant.Apps = []graph.App{{AppID: w.Issuer.ClientID, Name: "Mailroom", AssignmentRequired: true, Assigned: []string{everybody}}}
-	w.Graph, err = graph.Start(graph.Options{Addr: opts.GraphAddr, Tenant: tenant, Log: opts.Log, Read: w.reader, Consented: func() map[string][]string {
+	consents := func(of func(client string) []string) map[string][]string {
 		out := map[string][]string{}
 		for _, id := range []string{w.Issuer.ClientID, w.DoctorID} {
-			if scopes := w.Issuer.AdminConsent(id, w.Issuer.TenantID); len(scopes) > 0 {
+			if scopes := of(id); len(scopes) > 0 {
 				out[id] = scopes
 			}
 		}
 		return out
-	}})
+	}
+	w.Graph, err = graph.Start(graph.Options{Addr: opts.GraphAddr, Tenant: tenant, Log: opts.Log, Read: w.reader,
+		Consented: func() map[string][]string {
+			return consents(func(id string) []string { return w.Issuer.AdminConsent(id, w.Issuer.TenantID) })
+		},
+		ConsentedBy: func(email string) map[string][]string {
+			return consents(func(id string) []string { return w.Issuer.UserConsent(id, email) })
+		}})
 	return err
 }
 
