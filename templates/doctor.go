@@ -29,11 +29,15 @@ func directoryChoices(v portal.DoctorPage) []Option {
 	return out
 }
 
-// lookScopes are what looking asks for, without those of signing in.
-func lookScopes(scopes []string) []string {
-	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool {
-		return slices.Contains([]string{"openid", "profile", "email", "offline_access"}, s)
-	})
+// lookScopes are what looking asks for, without those of signing in, and without
+// the address of the service before them.
+func lookScopes(scopes []string) (out []string) {
+	for _, s := range scopes {
+		if !slices.Contains([]string{"openid", "profile", "email", "offline_access"}, s) {
+			out = append(out, s[strings.LastIndexByte(s, '/')+1:])
+		}
+	}
+	return out
 }
 
 // doctorTone is how a report came out in one colour.
@@ -87,7 +91,7 @@ func doctorConsoles(pr *mailroom.Provider) (out []FlashLink) {
 // doctorScope is a permission of the doctor's in plain words, "" for one that we
 // have none for.
 func doctorScope(p Page, scope string) string {
-	key := "doctor.scope." + strings.ToLower(strings.ReplaceAll(scope[strings.LastIndexByte(scope, '/')+1:], ".", "_"))
+	key := "doctor.scope." + strings.ToLower(strings.ReplaceAll(scope, ".", "_"))
 	if !p.Has(key) {
 		return ""
 	}

@@ -90,7 +90,7 @@ func (a *Access) RefusedDoctor(ctx context.Context, u mailroom.User, binding, pr
 	if err != nil {
 		return r, err
 	}
-	e := a.OAuth.Refusal(p, oauthError, description, subcode)
+	e := a.OAuth.Refusal(p, oauthError, description, subcode).With("provider", p.Operator())
 	switch e.Key {
 	// The catalogue's words are about Grant Permission.
 	case "oauth.error.denied", "oauth.error.declined", "oauth.error.consent_missing", "oauth.error.consent_requested", "oauth.error.app_missing":
@@ -129,24 +129,25 @@ func (a *Access) takeDoctor(ctx context.Context, u mailroom.User, binding, provi
 // doctorOf is a provider with the doctor's registration in the place of the one
 // that reads mail. It never asks for a refresh token.
 func doctorOf(p mailroom.Provider, self bool) (mailroom.Provider, error) {
-	d := p.Directory
-	if d == nil || d.ClientID == "" {
+	scopes := []string(nil)
+	if p.Directory != nil && self {
+		scopes = p.Directory.SelfScopes
+	} else if p.Directory != nil {
+		scopes = p.Directory.Scopes
+	}
+	scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "offline_access" })
+	q, ok := p.AsDirectory(scopes)
+	if !ok {
 		return mailroom.Provider{}, mailroom.E(mailroom.NeedsVendor, "doctor.error.not_registered").With("provider", p.Operator())
 	}
-	p.ClientID, p.ClientSecret, p.ClientKey, p.ClientCertificate = d.ClientID, d.ClientSecret, d.ClientKey, d.Certificate
-	scopes := d.Scopes
-	if self {
-		scopes = d.SelfScopes
-	}
-	p.Scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "offline_access" })
 	// tid and oid, which name the directory and who looked, come with profile only
 	// (Microsoft's reference of ID token claims).
 	for _, s := range []string{"openid", "profile"} {
-		if !slices.Contains(p.Scopes, s) {
-			p.Scopes = append(p.Scopes, s)
+		if !slices.Contains(q.Scopes, s) {
+			q.Scopes = append(q.Scopes, s)
 		}
 	}
-	p.AuthParams = maps.Clone(p.AuthParams)
-	delete(p.AuthParams, "access_type")
-	return p, nil
+	q.AuthParams = maps.Clone(p.AuthParams)
+	delete(q.AuthParams, "access_type")
+	return q, nil
 }

@@ -209,3 +209,14 @@ func TestRecruiterSeesTheirOwnLicence(t *testing.T) {
 	c.w.License(c.w.Users[0].Email, false)
 	c.wants(self(), map[string]string{"self": "ok", "licence": "not ok: licence_other"})
 }
+
+// lookInto has the doctor look at a mailbox, with an administrator who consents at
+// the provider, in a browser.
+func lookInto(v visit, mailbox, as string) {
+	v.t.Helper()
+	v.open("/admin/doctor?address=" + url.QueryEscape(mailbox))
+	v.press("Look into Microsoft 365")
+	v.click("[data-account='" + as + "']")
+	v.click("#consent-accept")
+	v.see("What was found", mailbox)
+}

@@ -61,6 +61,7 @@ func TestScreenshots(t *testing.T) {
 	upToDate(t, a, sanne)
 	v.page("integrations", "/settings/integrations")
 	v.page("mapping", "/settings/integrations/mapping")
+	v.page("licence", "/settings/integrations/licence")
 	v.page("mapping-undo", v.link("/settings/integrations/mapping", "#progress a[href$='/undo']"))
 	v.page("oauth-revoke", "/settings/integrations/oauth/revoke")
 	v.page("username-change", "/settings/integrations/username?address=other@havenlicht.example")
@@ -104,6 +105,10 @@ func TestScreenshots(t *testing.T) {
 	v.page("users-new", "/admin/users/new")
 	v.page("organization", "/admin/organization")
 	v.page("audit", "/admin/audit")
+	v.page("doctor-empty", "/admin/doctor")
+	lookInto(v, "needs-admin@"+world.Domain, w.Users[2].Email)
+	v.here("doctor-report")
+	v.page("doctor", "/admin/doctor")
 }
 
 // furnish makes the world's organization and people, as the demo does.

@@ -67,7 +67,7 @@ func (d *Doctor) Examine(ctx context.Context, p mailroom.Patient, permit *mailro
 	}
 	switch {
 	case permit == nil:
-		r.unread(mailroom.E(mailroom.Unavailable, "doctor.problem.not_looked").With("provider", p.Provider.Operator()))
+		r.unread(mailroom.E(mailroom.Unavailable, "doctor.problem.not_looked"))
 	case otherTenant(p, permit):
 		r.otherTenant(permit)
 	default:
@@ -107,7 +107,7 @@ func (d *Doctor) now() time.Time {
 // (docs/providers.md 3.7).
 func (d *Doctor) probe(ctx context.Context, p mailroom.Patient, at time.Time) []mailroom.Check {
 	unseen := func(key string) []mailroom.Check {
-		return []mailroom.Check{mailroom.Unseen(IMAP, mailroom.E(mailroom.NeedsConsent, key).With("mailbox", p.Address), at)}
+		return []mailroom.Check{mailroom.Unseen(imapRow, mailroom.E(mailroom.NeedsConsent, key).With("mailbox", p.Address), at)}
 	}
 	switch {
 	case p.Mailbox == nil:

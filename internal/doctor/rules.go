@@ -23,8 +23,8 @@ const (
 	licenceRow  = prefix + "licence"
 	selfRow     = prefix + "self"
 
-	// IMAP is the row of a mailbox that was not tried, or tried in one step.
-	IMAP = prefix + "imap"
+	// imapRow is the row of a mailbox that was not tried; one that was has the rows of the trial.
+	imapRow = prefix + "imap"
 )
 
 // rules turn facts into rows. They ask nobody.
