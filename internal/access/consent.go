@@ -209,7 +209,9 @@ func (a *Access) reported(ctx context.Context, j *mailroom.ConsentJourney, b mai
 		if err != nil {
 			return mailroom.AuditEvent{}, err
 		}
-		j.Problem = mailroom.ProblemOf(a.OAuth.Refusal(p, b.Error, b.ErrorDescription, b.Subcode), a.Now().UTC())
+		// Administrators know the company, recruiters its product.
+		e := a.OAuth.Refusal(p, b.Error, b.ErrorDescription, b.Subcode).With("provider", p.Operator())
+		j.Problem = mailroom.ProblemOf(e, a.Now().UTC())
 	} else if !b.Consented {
 		j.Problem = mailroom.ProblemOf(mailroom.E(mailroom.Invalid, "consent.error.no_answer"), a.Now().UTC())
 	}
