@@ -69,6 +69,7 @@ type Store interface {
 	SaveAudit(ctx context.Context, e mailroom.AuditEvent) error
 
 	doctorStore
+	pendingStore
 	// ProviderSettings are an organization's providers as it set them, and its
 	// credentials.
 	ProviderSettings(ctx context.Context, orgID string) ([]mailroom.ProviderRow, []mailroom.Credential, error)
@@ -117,8 +118,12 @@ type Deps struct {
 	// doctor's own registration.
 	ConsentRedirectURL func(providerID string) string
 	DoctorURL          func(providerID string) string
-	Log                *slog.Logger
-	Now                func() time.Time // nil for time.Now
+	// Look signs in with a token as a user and says what that shows of a mailbox; it
+	// counts as one of the connections to mailboxID. nil refuses every grant of
+	// another address than was typed.
+	Look func(ctx context.Context, p mailroom.Provider, mailboxID, token, user string) (mailroom.MailboxLook, error)
+	Log  *slog.Logger
+	Now  func() time.Time // nil for time.Now
 }
 
 // Access is safe for use by many goroutines, and many of them may share a store.

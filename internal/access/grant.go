@@ -14,6 +14,16 @@ import (
 // Begin is where the browser goes to grant permission for a mailbox. binding is a
 // secret of the browser session that begins; only its hash is kept.
 func (a *Access) Begin(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (string, error) {
+	return a.beginFor(ctx, u, m, p, binding, false)
+}
+
+// BeginOther is Begin after the wrong account granted: the provider asks which,
+// whoever is signed in there.
+func (a *Access) BeginOther(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (string, error) {
+	return a.beginFor(ctx, u, m, p, binding, true)
+}
+
+func (a *Access) beginFor(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string, sel bool) (string, error) {
 	if m.OrgID != u.OrgID || m.UserID != u.ID {
 		return "", mailroom.E(mailroom.NotFound, "error.not_found")
 	}
@@ -22,17 +32,17 @@ func (a *Access) Begin(ctx context.Context, u mailroom.User, m mailroom.Mailbox,
 	}
 	return a.begin(ctx, mailroom.AuthRequest{
 		Binding: mailroom.HashSecret(binding), OrgID: m.OrgID, UserID: u.ID, MailboxID: m.ID, ProviderID: p.ID,
-	}, p, m.Address)
+	}, p, m.Address, sel)
 }
 
-func (a *Access) begin(ctx context.Context, r mailroom.AuthRequest, p mailroom.Provider, address string) (string, error) {
+func (a *Access) begin(ctx context.Context, r mailroom.AuthRequest, p mailroom.Provider, address string, sel bool) (string, error) {
 	state, verifier := mailroom.NewSecret(), mailroom.NewSecret()
 	r.StateHash, r.Nonce = mailroom.HashSecret(state), mailroom.NewSecret()
 	r.CreatedAt = a.Now().UTC()
 	r.ExpiresAt = r.CreatedAt.Add(requestLife)
 	r.Verifier.KeyID, r.Verifier.Data = a.Vault.Seal(verifierIdentity(r.StateHash), []byte(verifier))
 	to, err := a.OAuth.ConsentURL(ctx, p, mailroom.ConsentRequest{
-		State: state, Nonce: r.Nonce, Verifier: verifier, RedirectURL: a.RedirectURL(p.ID), LoginHint: address, Force: r.Forced,
+		State: state, Nonce: r.Nonce, Verifier: verifier, RedirectURL: a.RedirectURL(p.ID), LoginHint: address, Force: r.Forced, Select: sel,
 	})
 	if err != nil {
 		return "", err
@@ -98,7 +108,11 @@ func (a *Access) accept(ctx context.Context, u mailroom.User, r mailroom.AuthReq
 		return refuse(mailroom.E(mailroom.NeedsConsent, "grant.error.scope_missing").
 			With("scopes", strings.Join(missing, ", ")).With("provider", p.Name))
 	}
-	if e := sameAccount(p, c, t); e != nil {
+	if e := sameSubject(p, c, t); e != nil {
+		return refuse(e)
+	}
+	via, e := a.sameAddress(p, c, t)
+	if e != nil {
 		return refuse(e)
 	}
 	keep, err := a.keptRefresh(c, p, t)
@@ -113,33 +127,52 @@ func (a *Access) accept(ctx context.Context, u mailroom.User, r mailroom.AuthReq
 			return refuse(mailroom.E(mailroom.NeedsVendor, "grant.error.no_refresh_token").With("provider", p.Name))
 		}
 		r.Forced = true
-		again, err := a.begin(ctx, r, p, c.Address)
+		again, err := a.begin(ctx, r, p, c.Address, false)
 		return mailroom.GrantOutcome{MailboxID: r.MailboxID, Again: again}, err
 	}
 	if t.Refresh == "" {
 		t.Refresh = keep
 	}
-	g, err := a.store(ctx, u, p, c, t)
+	if via == unrelated {
+		return a.relate(ctx, u, r, p, c, t)
+	}
+	g, err := a.store(ctx, u, p, c, t, via)
 	return mailroom.GrantOutcome{MailboxID: r.MailboxID, Grant: g}, err
 }
 
-// sameAccount refuses a grant of another account than the mailbox that was typed,
-// and one that would put another account in the place of the one that granted.
-func sameAccount(p mailroom.Provider, c mailroom.Credentials, t mailroom.Tokens) *mailroom.Error {
+// unrelated: how the account stands to the mailbox has to be found out yet.
+const unrelated mailroom.GrantVia = "?"
+
+// sameAddress says how the account that granted stands to the mailbox that was
+// typed, as far as its addresses tell.
+func (a *Access) sameAddress(p mailroom.Provider, c mailroom.Credentials, t mailroom.Tokens) (mailroom.GrantVia, *mailroom.Error) {
 	typed := mailroom.NormalAddress(c.Address)
-	// A provider without ID tokens cannot say; there the IMAP login with the
-	// mailbox's address is the proof.
-	if t.Subject != "" && !slices.Contains(t.Addresses, typed) {
-		granted := strings.Join(t.Addresses, ", ")
-		if granted == "" {
-			return mailroom.E(mailroom.Invalid, "grant.error.account_unnamed").With("mailbox", typed).With("provider", p.Name)
-		}
-		return mailroom.E(mailroom.Invalid, "grant.error.wrong_account").With("granted", granted).With("mailbox", typed)
+	switch g := c.Grant; {
+	case t.Subject == "" || slices.Contains(t.Addresses, typed):
+		// A provider without ID tokens cannot say; there the IMAP login with the
+		// mailbox's address is the proof.
+		return mailroom.ViaSelf, nil
+	case g != nil && g.ProviderID == p.ID && g.Subject == t.Subject && g.Via != mailroom.ViaSelf:
+		return g.Via, nil // the same account as before: found out, or chosen, then
+	case len(t.Addresses) == 0:
+		return "", mailroom.E(mailroom.Invalid, "grant.error.account_unnamed").With("mailbox", typed).With("provider", p.Name)
+	case a.Look == nil:
+		return "", mailroom.E(mailroom.Invalid, "grant.error.wrong_account").With("granted", strings.Join(t.Addresses, ", ")).With("mailbox", typed)
 	}
-	if g := c.Grant; g != nil && g.ProviderID == p.ID && g.Subject != t.Subject {
-		return mailroom.E(mailroom.Conflict, "grant.error.other_subject").With("granted", accountOf(c, t)).With("mailbox", typed)
+	return unrelated, nil
+}
+
+// sameSubject refuses a grant that would put another account in the place of the
+// one that granted.
+func sameSubject(p mailroom.Provider, c mailroom.Credentials, t mailroom.Tokens) *mailroom.Error {
+	typed, g := mailroom.NormalAddress(c.Address), c.Grant
+	switch {
+	case g == nil || g.ProviderID != p.ID || g.Subject == t.Subject:
+		return nil
+	case g.Via == mailroom.ViaSelf && t.Subject != "" && len(t.Addresses) > 0 && !slices.Contains(t.Addresses, typed):
+		return mailroom.E(mailroom.Invalid, "grant.error.wrong_account").With("granted", strings.Join(t.Addresses, ", ")).With("mailbox", typed)
 	}
-	return nil
+	return mailroom.E(mailroom.Conflict, "grant.error.other_subject").With("granted", accountOf(c, t)).With("mailbox", typed)
 }
 
 // keptRefresh is the refresh token that a mailbox holds already, when the same
@@ -161,15 +194,15 @@ func accountOf(c mailroom.Credentials, t mailroom.Tokens) string {
 }
 
 // store seals the tokens under a new data key and stores the grant.
-func (a *Access) store(ctx context.Context, u mailroom.User, p mailroom.Provider, c mailroom.Credentials, t mailroom.Tokens) (mailroom.Grant, error) {
+func (a *Access) store(ctx context.Context, u mailroom.User, p mailroom.Provider, c mailroom.Credentials, t mailroom.Tokens, via mailroom.GrantVia) (mailroom.Grant, error) {
 	now := a.Now().UTC()
 	g := mailroom.Grant{
 		ID: mailroom.NewID(mailroom.PrefixGrant), OrgID: c.OrgID, MailboxID: c.MailboxID, ProviderID: p.ID,
 		Subject: t.Subject, Account: accountOf(c, t), TenantID: t.TenantID, Scopes: t.Scopes,
-		GrantedBy: u.ID, GrantedAt: now, RefreshedAt: now, ExpiresAt: t.ExpiresAt, Version: 1,
+		GrantedBy: u.ID, GrantedAt: now, RefreshedAt: now, ExpiresAt: t.ExpiresAt, Version: 1, Via: via,
 	}
 	n := mailroom.NewGrant{Grant: g, Event: mailroom.AuditEvent{OrgID: c.OrgID, ActorID: u.ID, Action: "grant.given", Subject: c.MailboxID,
-		Details: map[string]any{"provider": p.ID, "account": g.Account, "scopes": g.Scopes}}}
+		Details: map[string]any{"provider": p.ID, "account": g.Account, "via": string(via), "scopes": g.Scopes}}}
 	if c.Grant != nil {
 		n.Replaces = c.Grant.Version
 	}

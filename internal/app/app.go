@@ -133,6 +133,7 @@ func (a *App) wire() error {
 	}
 	boxes.budget = syncer.NewBudget(boxes.limits)
 	grants.HungUp = boxes.budget.Idle
+	grants.Look = boxes.look // which needs the providers that grants knows
 	blobs := a.store.Blobs(a.packs)
 	if a.notices, err = a.tellers(grants.Providers, keys, roots); err != nil {
 		return err

@@ -90,3 +90,27 @@ func (o *mailboxes) oauthAccount(p mailroom.Provider, user string) imapconn.Acco
 		Dial: netguard.Dialer(o.allowPrivate || p.Loopback).DialContext,
 	}
 }
+
+// look signs in as user with a token that is not stored yet, for a grant to the
+// mailbox of the id: with one of its connections, and not while the provider wants
+// to be left alone.
+func (o *mailboxes) look(ctx context.Context, p mailroom.Provider, mailboxID, token, user string) (mailroom.MailboxLook, error) {
+	leave, err := o.budget.Visit(ctx, mailroom.Mailbox{ID: mailboxID, ProviderID: p.ID})
+	if err != nil {
+		return mailroom.MailboxLook{}, err
+	}
+	defer leave()
+	account := o.oauthAccount(p, user)
+	account.Token = token
+	conn, err := dial(ctx, account)
+	if e := mailroom.AsError(err); e != nil && e.Key == "imap.error.not_connected" && pause(ctx, time.Second) {
+		// Exchange says so of one connection too many as well (docs/providers.md 3.4).
+		conn, err = imapconn.Open(ctx, account)
+	}
+	if err != nil {
+		o.budget.Heed(mailboxID, err)
+		return mailroom.MailboxLook{}, err
+	}
+	defer conn.Close()
+	return conn.Look(ctx)
+}

@@ -2,6 +2,8 @@ package imapconn
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -69,4 +71,57 @@ func (c *Conn) names(ctx context.Context) ([]mailroom.Folder, error) {
 	folders := c.read(entries)
 	giveRoles(folders, entriesByName(entries))
 	return folders, nil
+}
+
+const (
+	lookedFolders = 20 // beside the inbox
+	lookedMails   = 10
+)
+
+// Look reads what a mailbox is recognized by: how its inbox and its first folders
+// are numbered, and the newest mails of the inbox.
+func (c *Conn) Look(ctx context.Context) (mailroom.MailboxLook, error) {
+	l := mailroom.MailboxLook{Folders: map[string]mailroom.FolderMark{}, Newest: map[uint32]string{}}
+	folders, err := c.names(ctx)
+	if err != nil {
+		return l, err
+	}
+	var names []string
+	for _, f := range folders {
+		if f.Role == mailroom.RoleInbox {
+			continue
+		}
+		l.Folders[f.RawName] = mailroom.FolderMark{}
+		if f.Selectable && f.Role != mailroom.RoleNonMail {
+			names = append(names, f.RawName)
+		}
+	}
+	slices.Sort(names)
+	marks, err := c.Statuses(ctx, names[:min(len(names), lookedFolders)])
+	if err != nil {
+		return l, err
+	}
+	for name, st := range marks {
+		l.Folders[name] = mailroom.FolderMark{UIDValidity: st.UIDValidity, UIDNext: st.UIDNext}
+	}
+	st, err := c.Examine(ctx, "INBOX")
+	if err != nil {
+		return l, err
+	}
+	l.Inbox = mailroom.FolderMark{UIDValidity: st.UIDValidity, UIDNext: st.UIDNext}
+	if st.Messages == 0 {
+		return l, nil
+	}
+	from := uint32(1)
+	if st.UIDNext > 20*lookedMails { // not all of a large one
+		from = st.UIDNext - 20*lookedMails
+	}
+	uids, err := c.UIDs(ctx, from)
+	if err != nil {
+		return l, err
+	}
+	err = c.Sample(ctx, uids.Newest(lookedMails), true, func(s mailroom.Sampled) {
+		l.Newest[s.UID] = messageID(s.Header) + " " + s.InternalDate.UTC().Format(time.RFC3339)
+	})
+	return l, err
 }

@@ -60,6 +60,37 @@ type GrantOutcome struct {
 	// token: ask with prompt=consent); "" otherwise.
 	Again string
 	Grant Grant
+	// Choice waits for the person, nil when nothing does: nothing is stored yet.
+	Choice *GrantChoice
+}
+
+// PendingGrant is a grant that came back for another address than was typed, as it
+// is kept until it is known or chosen what it is. It is bound to the browser
+// session that asked, and does not live long.
+type PendingGrant struct {
+	ID         string
+	Binding    string // hash of the browser session's secret
+	OrgID      string
+	UserID     string
+	MailboxID  string
+	ProviderID string
+	Account    string // address that granted
+	Data       Sealed // tokens and what is known so far
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+}
+
+// GrantChoice is a pending grant as a person sees it.
+type GrantChoice struct {
+	ID        string
+	MailboxID string
+	Mailbox   string // address that was typed
+	Account   string // address that granted
+	// Shared: the account opens the mailbox, which is not its own; the person decides.
+	// Otherwise it could not be told, for the reason in Problem.
+	Shared    bool
+	Problem   *Problem
+	ExpiresAt time.Time
 }
 
 // RevokeOutcome says what revoking did, honestly.

@@ -16,6 +16,7 @@ const (
 	PrefixUser         = "usr"
 	PrefixMailbox      = "mbx"
 	PrefixGrant        = "gra"
+	PrefixPending      = "pen"
 	PrefixMapping      = "map"
 	PrefixMessage      = "msg"
 	PrefixOTYSFolder   = "ofo"

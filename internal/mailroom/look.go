@@ -57,3 +57,53 @@ func CleanMessageID(s string) string {
 	}
 	return id[:min(len(id), 998)] // RFC 5322 §2.1.1: no line is longer
 }
+
+// MailboxLook is what a mailbox shows of itself at one moment, so that two
+// sign-ins can be told to be the same mailbox or not.
+type MailboxLook struct {
+	Inbox FolderMark
+	// Newest are the newest mails of the inbox, what each is recognized by, by UID.
+	Newest map[uint32]string
+	// Folders are the marks of its folders, the inbox left out, by raw name; those
+	// beyond the first few have none.
+	Folders map[string]FolderMark
+}
+
+// FolderMark is how a folder is numbered (RFC 3501 §2.3.1.1).
+type FolderMark struct{ UIDValidity, UIDNext uint32 }
+
+const (
+	// lookSlack is how many mails may come into a folder between two looks.
+	lookSlack = 20
+	// lookProof is how many mails must ever have been there: two new mailboxes that
+	// hold nothing but the same welcome look alike.
+	lookProof = 25
+)
+
+// Same reports whether two looks prove that they saw the same mailbox. Exchange
+// gives the inboxes of many people the same UIDVALIDITY, so that alone proves
+// nothing.
+func (l MailboxLook) Same(o MailboxLook) bool {
+	if len(l.Folders) != len(o.Folders) || !l.Inbox.like(o.Inbox) {
+		return false
+	}
+	ever := int64(l.Inbox.UIDNext)
+	for name, mark := range l.Folders {
+		other, there := o.Folders[name]
+		if !there || !mark.like(other) {
+			return false
+		}
+		ever += max(int64(mark.UIDNext)-1, 0)
+	}
+	for uid, id := range l.Newest {
+		if other, there := o.Newest[uid]; there && other != id {
+			return false
+		}
+	}
+	return ever >= lookProof
+}
+
+func (m FolderMark) like(o FolderMark) bool {
+	d := int64(m.UIDNext) - int64(o.UIDNext)
+	return m.UIDValidity == o.UIDValidity && -lookSlack <= d && d <= lookSlack
+}

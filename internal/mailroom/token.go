@@ -10,6 +10,8 @@ type ConsentRequest struct {
 	RedirectURL string
 	LoginHint   string // address of the account that should sign in
 	Force       bool   // ask for consent again, since no refresh token came without
+	// Select has the provider ask which account, whoever is signed in there.
+	Select bool
 }
 
 // CodeRequest turns the code of a callback into tokens.

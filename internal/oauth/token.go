@@ -35,7 +35,10 @@ func (c *Client) ConsentURL(ctx context.Context, p mailroom.Provider, r mailroom
 	if asksIDToken(p) {
 		opts = append(opts, oauth2.SetAuthURLParam("nonce", r.Nonce))
 	}
-	if r.LoginHint != "" {
+	if r.Select {
+		// A hint would choose for the person (OpenID Connect Core §3.1.2.1).
+		opts = append(opts, oauth2.SetAuthURLParam("prompt", "select_account"))
+	} else if r.LoginHint != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("login_hint", r.LoginHint))
 	}
 	if r.Force {

@@ -105,6 +105,10 @@ func (s *Store) SaveGrant(ctx context.Context, n mailroom.NewGrant) error {
 		if _, err := t.exec(ctx, `DELETE FROM grants WHERE mailbox_id = $1`, g.MailboxID); err != nil {
 			return err
 		}
+		// What waited for a choice is answered, or overtaken.
+		if _, err := t.exec(ctx, `DELETE FROM pending_grants WHERE mailbox_id = $1`, g.MailboxID); err != nil {
+			return err
+		}
 		if err := t.insertGrant(ctx, n); err != nil {
 			return err
 		}
