@@ -58,6 +58,9 @@ type settings interface {
 	ClearPassword(ctx context.Context, u mailroom.User) error
 	BeginGrant(ctx context.Context, u mailroom.User, binding string, f portal.AccountForm) (redirectURL string, err error)
 	FinishGrant(ctx context.Context, u mailroom.User, binding string, cb portal.Callback) (mailroom.GrantOutcome, error)
+	GrantChoice(ctx context.Context, u mailroom.User, binding string) (*mailroom.GrantChoice, error)
+	DecideGrant(ctx context.Context, u mailroom.User, binding, id, do string) (mailroom.GrantOutcome, error)
+	Probe(ctx context.Context, u mailroom.User, again bool) (portal.Probing, error)
 	Revoke(ctx context.Context, u mailroom.User) (mailroom.RevokeOutcome, error)
 	MappingPage(ctx context.Context, u mailroom.User) (portal.MappingPage, error)
 	Mapped(ctx context.Context, u mailroom.User) ([]mailroom.MappingRow, error)

@@ -74,7 +74,7 @@ func emptySite(t testing.TB, change ...func(*Deps)) *site {
 		Store: s.store, Foresight: s.ahead, Consent: s.consent, AdminConsent: s.signing(), Providers: playedProviders.Of,
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
-		RawMail: s.rawMail, Ask: s.server.ask, Doctor: s.doctor, Looking: s.doctor,
+		RawMail: s.rawMail, Ask: s.server.ask, Probe: s.server.probe, Doctor: s.doctor, Looking: s.doctor,
 	})
 	texts, err := i18n.New()
 	if err != nil {
@@ -200,6 +200,7 @@ type playedConsent struct {
 	providers mailroom.Providers
 	refusal   error                  // what Refused and bad codes end in
 	outcome   mailroom.RevokeOutcome // of Revoke
+	choice    *mailroom.GrantChoice  // what waits, which the code "other" brings
 	mailboxes sync.Map               // binding → mailroom.Mailbox
 }
 
@@ -208,8 +209,40 @@ func (c *playedConsent) Begin(_ context.Context, _ mailroom.User, m mailroom.Mai
 	return p.AuthURL + "?state=state&login_hint=" + url.QueryEscape(m.Address), nil
 }
 
+func (c *playedConsent) BeginOther(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (string, error) {
+	to, err := c.Begin(ctx, u, m, p, binding)
+	return to + "&prompt=select_account", err
+}
+
+func (c *playedConsent) Pending(context.Context, mailroom.User, string) (*mailroom.GrantChoice, error) {
+	return c.choice, nil
+}
+
+func (c *playedConsent) Choose(ctx context.Context, u mailroom.User, binding, id string) (mailroom.GrantOutcome, error) {
+	if c.choice == nil || c.choice.ID != id || !c.choice.Shared {
+		return mailroom.GrantOutcome{}, mailroom.E(mailroom.Conflict, "grant.error.choice_gone")
+	}
+	c.choice = nil
+	return c.Finish(ctx, u, binding, "microsoft", "state", "good", "")
+}
+
+func (c *playedConsent) LookAgain(_ context.Context, _ mailroom.User, _, id string) (mailroom.GrantOutcome, error) {
+	if c.choice == nil || c.choice.ID != id {
+		return mailroom.GrantOutcome{}, mailroom.E(mailroom.Conflict, "grant.error.choice_gone")
+	}
+	return mailroom.GrantOutcome{Choice: c.choice}, c.refusal
+}
+
+func (c *playedConsent) Decline(_ context.Context, _ mailroom.User, _, id string) error {
+	c.choice = nil
+	return nil
+}
+
 func (c *playedConsent) Finish(ctx context.Context, u mailroom.User, binding, providerID, _, code, _ string) (mailroom.GrantOutcome, error) {
 	m, ok := c.mailboxes.Load(binding)
+	if ok && code == "other" && c.choice != nil {
+		return mailroom.GrantOutcome{Choice: c.choice}, nil
+	}
 	if !ok || code != "good" {
 		return mailroom.GrantOutcome{}, c.refused()
 	}
@@ -257,6 +290,24 @@ type mailServer struct {
 	seen    mailroom.FolderPreview // what every folder would bring
 	hold    chan struct{}          // answers wait for it, nil for no wait
 	finds   []mailroom.FolderFind
+	steps   chan struct{} // a probe's steps wait for it, nil for no wait
+}
+
+// probe goes a step for every token of steps, which the test closes when it will.
+func (m *mailServer) probe(ctx context.Context, box mailroom.Mailbox, tell func([]mailroom.Check)) []mailroom.Check {
+	s := mailroom.NewSteps(time.Now, tell, "probe.token", "probe.open")
+	if m.steps != nil {
+		<-m.steps
+	}
+	_ = s.Do("probe.token", func() (map[string]any, error) { return nil, nil })
+	if m.steps != nil {
+		<-m.steps
+	}
+	m.mu.Lock()
+	err := m.problem
+	m.mu.Unlock()
+	_ = s.Do("probe.open", func() (map[string]any, error) { return map[string]any{"address": box.Address}, err })
+	return s.Checks()
 }
 
 // ask answers every question with finds.

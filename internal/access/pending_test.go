@@ -100,11 +100,17 @@ func TestASharedMailboxIsAnExplicitChoice(t *testing.T) {
 	ctx, id := t.Context(), out.Choice.ID
 	// Nobody else's to choose, nor another session's, nor another than was shown.
 	for name, try := range map[string]func() error{
-		"another session":      func() error { _, err := h.Choose(ctx, h.user, "session-of-mallory", id); return err },
-		"no session":           func() error { _, err := h.Choose(ctx, h.user, "", id); return err },
-		"another user":         func() error { _, err := h.Choose(ctx, mailroom.User{ID: "usr_x", OrgID: h.user.OrgID}, binding, id); return err },
-		"another organization": func() error { _, err := h.Choose(ctx, mailroom.User{ID: h.user.ID, OrgID: "org_x"}, binding, id); return err },
-		"another choice":       func() error { _, err := h.Choose(ctx, h.user, binding, "pen_other"); return err },
+		"another session": func() error { _, err := h.Choose(ctx, h.user, "session-of-mallory", id); return err },
+		"no session":      func() error { _, err := h.Choose(ctx, h.user, "", id); return err },
+		"another user": func() error {
+			_, err := h.Choose(ctx, mailroom.User{ID: "usr_x", OrgID: h.user.OrgID}, binding, id)
+			return err
+		},
+		"another organization": func() error {
+			_, err := h.Choose(ctx, mailroom.User{ID: h.user.ID, OrgID: "org_x"}, binding, id)
+			return err
+		},
+		"another choice": func() error { _, err := h.Choose(ctx, h.user, binding, "pen_other"); return err },
 	} {
 		if e := mailroom.AsError(try()); e == nil || e.Key != "grant.error.choice_gone" {
 			t.Errorf("%s: %v", name, e)
@@ -205,7 +211,9 @@ func TestTokensAreKeptBeforeAnybodyLooks(t *testing.T) {
 	h.oauth.grant.Addresses = []string{login}
 	state := h.begin(binding)
 	died := errors.New("killed")
-	h.deps.Look = func(context.Context, mailroom.Provider, string, string, string) (mailroom.MailboxLook, error) { panic(died) }
+	h.deps.Look = func(context.Context, mailroom.Provider, string, string, string) (mailroom.MailboxLook, error) {
+		panic(died)
+	}
 	h.Access = access.New(h.deps)
 	func() {
 		defer func() {

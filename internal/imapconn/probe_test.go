@@ -67,7 +67,9 @@ S: {c} OK done`, "ok ok ok failed", "imap.error.no_folders"},
 			results, key := probed(t, imapconn.Account{
 				Endpoint: mailroom.Endpoint{Host: "127.0.0.1", Port: 143, TLS: mailroom.PlainText},
 				Username: anna, Token: "token", SASL: []string{"XOAUTH2"},
-				Dial: func(context.Context, string, string) (net.Conn, error) { return loopback{wiretest.Play(t, c.script)}, nil },
+				Dial: func(context.Context, string, string) (net.Conn, error) {
+					return loopback{wiretest.Play(t, c.script)}, nil
+				},
 			})
 			if results != c.results || key != c.key {
 				t.Errorf("%s (%s), want %s (%s)", results, key, c.results, c.key)

@@ -11,8 +11,11 @@ func TestSameMailbox(t *testing.T) {
 		bend func(*MailboxLook)
 		want bool
 	}{
-		"nothing differs":      {func(*MailboxLook) {}, true},
-		"mail came meanwhile":  {func(l *MailboxLook) { l.Inbox.UIDNext = 902; l.Newest = map[uint32]string{899: "b", 900: "c", 901: "d"} }, true},
+		"nothing differs": {func(*MailboxLook) {}, true},
+		"mail came meanwhile": {func(l *MailboxLook) {
+			l.Inbox.UIDNext = 902
+			l.Newest = map[uint32]string{899: "b", 900: "c", 901: "d"}
+		}, true},
 		"a mail was removed":   {func(l *MailboxLook) { delete(l.Newest, 899) }, true},
 		"other validity":       {func(l *MailboxLook) { l.Inbox.UIDValidity = 13 }, false},
 		"other mail there":     {func(l *MailboxLook) { l.Newest[899] = "x" }, false},

@@ -12,10 +12,18 @@ type Consent interface {
 	// Begin is where the browser goes to grant permission. binding ties the
 	// request to the browser session that began it.
 	Begin(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (url string, err error)
+	// BeginOther is Begin, where the provider asks which account.
+	BeginOther(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (url string, err error)
 	// Finish stores the grant and asks for a sync.
 	Finish(ctx context.Context, u mailroom.User, binding, providerID, state, code, issuer string) (mailroom.GrantOutcome, error)
 	// Refused uses up the state and says in our words why the provider refused.
 	Refused(ctx context.Context, binding, state, oauthError, description, subcode string) error
+	// Pending is a grant that waits for the person in a browser session, nil without
+	// one; Choose, LookAgain and Decline answer it.
+	Pending(ctx context.Context, u mailroom.User, binding string) (*mailroom.GrantChoice, error)
+	Choose(ctx context.Context, u mailroom.User, binding, id string) (mailroom.GrantOutcome, error)
+	LookAgain(ctx context.Context, u mailroom.User, binding, id string) (mailroom.GrantOutcome, error)
+	Decline(ctx context.Context, u mailroom.User, binding, id string) error
 	Revoke(ctx context.Context, u mailroom.User, m mailroom.Mailbox) (mailroom.RevokeOutcome, error)
 	// SealPassword stores a mailbox's password sealed, and asks for a sync.
 	SealPassword(ctx context.Context, mailboxID, password string) error

@@ -36,6 +36,9 @@ func (p *Portal) BeginGrant(ctx context.Context, u mailroom.User, binding string
 	if !ok {
 		return "", mailroom.E(mailroom.NeedsVendor, "account.error.not_offered").On("account").With("account", string(f.Account))
 	}
+	if f.Other {
+		return p.d.Consent.BeginOther(ctx, u, row.Mailbox, pr, binding)
+	}
 	return p.d.Consent.Begin(ctx, u, row.Mailbox, pr, binding)
 }
 
@@ -50,6 +53,33 @@ func (p *Portal) FinishGrant(ctx context.Context, u mailroom.User, binding strin
 		return mailroom.GrantOutcome{}, err
 	}
 	return p.d.Consent.Finish(ctx, u, binding, cb.ProviderID, cb.State, cb.Code, cb.Issuer)
+}
+
+// GrantChoice is what of the user's grants waits for them in this browser session;
+// nil when nothing does.
+func (p *Portal) GrantChoice(ctx context.Context, u mailroom.User, binding string) (*mailroom.GrantChoice, error) {
+	return p.d.Consent.Pending(ctx, u, binding)
+}
+
+// What a person may say to a grant that waits.
+const (
+	ChoiceAccept  = "accept"  // it is the shared mailbox that they mean
+	ChoiceAgain   = "again"   // look once more
+	ChoiceDecline = "decline" // forget it
+)
+
+// DecideGrant answers a grant that waits. Conflict "grant.error.choice_gone" when
+// it is over, or not the one that was shown.
+func (p *Portal) DecideGrant(ctx context.Context, u mailroom.User, binding, id, do string) (mailroom.GrantOutcome, error) {
+	switch do {
+	case ChoiceAccept:
+		return p.d.Consent.Choose(ctx, u, binding, id)
+	case ChoiceAgain:
+		return p.d.Consent.LookAgain(ctx, u, binding, id)
+	case ChoiceDecline:
+		return mailroom.GrantOutcome{}, p.d.Consent.Decline(ctx, u, binding, id)
+	}
+	return mailroom.GrantOutcome{}, mailroom.E(mailroom.Invalid, "error.form")
 }
 
 // Revoke is Revoke Permission: our tokens are erased and the sync stops;

@@ -245,6 +245,24 @@ func (c *consent) Begin(_ context.Context, _ mailroom.User, m mailroom.Mailbox, 
 	return "https://provider.example/authorize?for=" + m.Address, nil
 }
 
+func (c *consent) BeginOther(ctx context.Context, u mailroom.User, m mailroom.Mailbox, p mailroom.Provider, binding string) (string, error) {
+	return c.Begin(ctx, u, m, p, binding)
+}
+
+func (c *consent) Pending(context.Context, mailroom.User, string) (*mailroom.GrantChoice, error) {
+	return nil, nil
+}
+
+func (c *consent) Choose(context.Context, mailroom.User, string, string) (mailroom.GrantOutcome, error) {
+	return mailroom.GrantOutcome{}, nil
+}
+
+func (c *consent) LookAgain(context.Context, mailroom.User, string, string) (mailroom.GrantOutcome, error) {
+	return mailroom.GrantOutcome{}, nil
+}
+
+func (c *consent) Decline(context.Context, mailroom.User, string, string) error { return nil }
+
 func (c *consent) Finish(ctx context.Context, u mailroom.User, _, providerID, _, _, _ string) (mailroom.GrantOutcome, error) {
 	row, err := c.store.MailboxOf(ctx, u.ID)
 	if err != nil {

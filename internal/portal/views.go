@@ -103,6 +103,7 @@ type AccountForm struct {
 	Account    mailroom.AccountKind
 	ProviderID string            // which one, when several are of the kind; "" with Other = password
 	IMAP       mailroom.Endpoint // password accounts only
+	Other      bool              // the wrong account granted before: the provider is to ask which
 }
 
 // Callback is what the provider sent the browser back with.
