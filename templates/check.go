@@ -14,3 +14,11 @@ func checkTone(r mailroom.CheckResult) string {
 	}
 	return ""
 }
+
+// checkLine is what is wrong, in the words for who reads it.
+func checkLine(p Page, pr *mailroom.Problem) string {
+	if p.User.IsAdmin() && !askedToWait(p, pr) {
+		return AdminProblemText(p.T, pr)
+	}
+	return problemLine(p, pr)
+}

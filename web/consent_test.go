@@ -26,6 +26,7 @@ func (s *site) signing() *rooms.Access {
 	}
 	s.signer = rooms.New(rooms.Deps{
 		Store: s.store, OAuth: refusals{}, Vault: ring, Base: playedProviders, Now: func() time.Time { return s.clock() },
+		RedirectURL:        func(id string) string { return s.URL + "/oauth/callback/" + id },
 		ConsentRedirectURL: func(id string) string { return "https://mailroom.example/consent/callback/" + id },
 	})
 	return s.signer

@@ -3,6 +3,7 @@ package web
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"mailroom/internal/mailroom"
 )
@@ -25,11 +26,12 @@ func (s *site) foreignIDs() foreign {
 		for prefix, kind := range map[string]string{
 			"/mailboxes/{": "mailbox", "/mappings/{": "mapping", "/admin/users/{": "user", "/admin/sync/runs/{": "mapping", "/admin/sync/trail/{": "mailbox",
 			"/admin/consent/links/{": "consent link", "/admin/doctor/{": "report",
+			"/admin/providers/{": "provider", "/admin/credentials/{": "credential",
 			"/mail/quarantine/{": "quarantine", "/mail/{": "message", "/people/{": "person",
 		} {
 			if strings.HasPrefix(rt.pattern, prefix) {
 				f.elsewhere[rt.pattern] = elsewhere[kind]
-				if kind != "person" && kind != "user" && kind != "consent link" { // those are the organization's
+				if kind != "person" && kind != "user" && kind != "consent link" && kind != "provider" && kind != "credential" { // those are the organization's
 					f.colleague[rt.pattern] = colleague[kind]
 				}
 			}
@@ -49,8 +51,28 @@ func (s *site) rowsOf(u mailroom.User) map[string]string {
 	return map[string]string{
 		"mailbox": box.ID, "user": u.ID, "mapping": rows[0].Mapping.ID,
 		"message": s.message(u, box, rows[0].Mapping), "person": s.person(u), "quarantine": s.quarantined(u, box, rows[0].Mapping), "consent link": s.consentLink(u, box),
-		"report": s.reported(u, box),
+		"report":   s.reported(u, box),
+		"provider": s.provider(u), "credential": s.credential(u),
 	}
+}
+
+// provider is one that only the user's organization has, by an id that no other has.
+func (s *site) provider(u mailroom.User) string {
+	id := "house-" + u.OrgID[len(u.OrgID)-6:]
+	row := mailroom.ProviderRow{OrgID: u.OrgID, ID: id, Set: mailroom.ProviderSet{ClientID: "c", Own: &mailroom.Provider{Name: "House"}}}
+	if err := s.store.SaveProvider(s.t.Context(), row, true, mailroom.AuditEvent{OrgID: u.OrgID, Action: "provider.added"}); err != nil {
+		s.t.Fatal(err)
+	}
+	return id
+}
+
+func (s *site) credential(u mailroom.User) string {
+	c := mailroom.Credential{ID: mailroom.NewID(mailroom.PrefixCredential), OrgID: u.OrgID, ProviderID: "microsoft", Use: mailroom.UseMail,
+		Kind: mailroom.ClientSecret, ClientID: "c", CreatedBy: u.ID, CreatedAt: time.Now(), Sealed: mailroom.Sealed{KeyID: "k", Data: []byte("sealed")}}
+	if err := s.store.AddClientCredential(s.t.Context(), c, mailroom.AuditEvent{OrgID: u.OrgID, Action: "credential.added"}); err != nil {
+		s.t.Fatal(err)
+	}
+	return c.ID
 }
 
 // message puts one message into a user's mailbox, past the syncer.

@@ -11,6 +11,7 @@ import (
 // Portal is what the pages ask for; *portal.Portal answers.
 type Portal interface {
 	accounts
+	registrations
 	settings
 	consents
 	syncing
@@ -46,6 +47,21 @@ type accounts interface {
 	Organization(ctx context.Context, u mailroom.User) (mailroom.Organization, error)
 	SaveOrganization(ctx context.Context, u mailroom.User, f portal.OrganizationForm) error
 	Audit(ctx context.Context, u mailroom.User, limit int) ([]mailroom.AuditEvent, error)
+}
+
+// registrations: what recruiters can sign in with, and with what the organization
+// proves itself there.
+type registrations interface {
+	Providers(ctx context.Context, u mailroom.User) ([]portal.ProviderLine, error)
+	ProviderPage(ctx context.Context, u mailroom.User, id string) (portal.ProviderPage, error)
+	AddProvider(ctx context.Context, u mailroom.User, f portal.ProviderForm) (id string, err error)
+	SaveProvider(ctx context.Context, u mailroom.User, id string, f portal.ProviderForm) error
+	DropProvider(ctx context.Context, u mailroom.User, id string) error
+	CheckProvider(ctx context.Context, u mailroom.User, id string) ([]mailroom.Check, error)
+	AddCredential(ctx context.Context, u mailroom.User, providerID string, f portal.CredentialForm) (mailroom.Credential, *mailroom.Check, error)
+	CredentialPage(ctx context.Context, u mailroom.User, id string) (portal.CredentialPage, error)
+	ProveCredential(ctx context.Context, u mailroom.User, id string) (providerID string, check mailroom.Check, err error)
+	DropCredential(ctx context.Context, u mailroom.User, id string, force bool) (providerID string, err error)
 }
 
 // settings: the four of User Settings > Integrations.

@@ -71,7 +71,8 @@ func emptySite(t testing.TB, change ...func(*Deps)) *site {
 	s.doctor = &playedDoctor{}
 	s.consent = &playedConsent{store: s.store, providers: playedProviders}
 	s.portal = portal.New(portal.Deps{
-		Store: s.store, Foresight: s.ahead, Consent: s.consent, AdminConsent: s.signing(), Providers: playedProviders.Of,
+		Store: s.store, Foresight: s.ahead, Consent: s.consent, AdminConsent: s.signing(), Providers: s.signer.Providers, Registrar: s.signer,
+		BaseURL:     func() string { return s.URL },
 		Argon:       &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}, // quick, not safe
 		LiveFolders: s.server.list, CreateFolder: s.server.create, Preview: s.server.preview,
 		RawMail: s.rawMail, Ask: s.server.ask, Probe: s.server.probe, Doctor: s.doctor, Looking: s.doctor,

@@ -73,6 +73,7 @@ type Store interface {
 	// ProviderSettings are an organization's providers as it set them, and its
 	// credentials.
 	ProviderSettings(ctx context.Context, orgID string) ([]mailroom.ProviderRow, []mailroom.Credential, error)
+	Organization(ctx context.Context, id string) (mailroom.Organization, error)
 	ClientCredential(ctx context.Context, orgID, id string) (mailroom.Credential, error)
 	AddClientCredential(ctx context.Context, c mailroom.Credential, e mailroom.AuditEvent) error
 	// JudgeClientCredential keeps what a token request said of a credential:
@@ -95,6 +96,12 @@ type OAuth interface {
 	// Revoke asks the provider to forget a token (RFC 7009); false without an
 	// error when it has no such endpoint.
 	Revoke(ctx context.Context, p mailroom.Provider, token string) (bool, error)
+	// CheckClient asks for a token with an invented code: nil when the provider
+	// refuses the code and not us (RFC 6749 §5.2).
+	CheckClient(ctx context.Context, p mailroom.Provider, redirectURL string) error
+	// Check looks at a provider's data and our registration there, as far as can be
+	// seen without a person.
+	Check(ctx context.Context, p mailroom.Provider, redirectURL string) []mailroom.Check
 	// Refusal puts the error of a callback into our words.
 	Refusal(p mailroom.Provider, oauthError, description, subcode string) *mailroom.Error
 }

@@ -66,6 +66,9 @@ func (a *Access) settings(ctx context.Context, orgID string) (*settings, error) 
 		return nil, err
 	}
 	s := a.laid(rows, cs)
+	if err := a.private(ctx, orgID, s); err != nil {
+		return nil, err
+	}
 	s.readAt, s.signal = read, known.signal
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,6 +97,26 @@ func (a *Access) laid(rows []mailroom.ProviderRow, cs []mailroom.Credential) *se
 		s.offered[i], s.tries[p.ID] = p, tries
 	}
 	return s
+}
+
+// private lets providers that an organization added stand on addresses of its own
+// network, where its administrators allow that.
+func (a *Access) private(ctx context.Context, orgID string, s *settings) error {
+	for _, r := range s.rows {
+		i := slices.IndexFunc(s.offered, func(p mailroom.Provider) bool { return p.ID == r.ID })
+		if r.Set.Own == nil || i < 0 || slices.ContainsFunc(a.Base, func(p mailroom.Provider) bool { return p.ID == r.ID }) {
+			continue
+		}
+		o, err := a.Store.Organization(ctx, orgID)
+		if err != nil {
+			return err
+		}
+		s.offered[i].Private = o.AllowPrivateHosts
+		for n := range s.tries[r.ID] {
+			s.tries[r.ID][n].provider.Private = o.AllowPrivateHosts
+		}
+	}
+	return nil
 }
 
 // proofs are the ways to prove us to a provider: the organization's credentials

@@ -139,7 +139,9 @@ func (a *App) wire() error {
 		return err
 	}
 	a.Portal = portal.New(portal.Deps{
-		Store: a.store, Foresight: a.notices, Consent: grants, AdminConsent: grants, Providers: grants.Providers, LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
+		Store: a.store, Foresight: a.notices, Consent: grants, AdminConsent: grants, Providers: grants.Providers, Registrar: grants,
+		CheckProvider: oauth.CheckProvider, CheckMailServer: boxes.greets, BaseURL: func() string { return a.cfg.BaseURL },
+		LiveFolders: boxes.folders, CreateFolder: boxes.create, Preview: boxes.preview,
 		Ask: boxes.ask, Probe: boxes.probe, Writable: a.writable,
 		Doctor: newDoctor(boxes, graph.New(graph.Options{AllowPrivate: cfg.AllowPrivateHosts, RootCAs: roots})), Looking: grants,
 		RawMail: blobs.Open, CheckHost: func(ctx context.Context, host string, allow bool) error {

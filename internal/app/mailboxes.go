@@ -90,6 +90,22 @@ func (o *mailboxes) account(ctx context.Context, m mailroom.Mailbox) (imapconn.A
 	}, err
 }
 
+// greets looks whether a provider's mail server answers and takes its tokens'
+// mechanism, without signing in.
+func (o *mailboxes) greets(ctx context.Context, p mailroom.Provider) mailroom.Check {
+	const name = "provider.check.imap"
+	began := time.Now()
+	mechanism, err := imapconn.Greet(ctx, imapconn.Account{
+		Endpoint: p.IMAP, SASL: p.SASL, RootCAs: o.rootCAs, Log: o.log, Dial: netguard.Dialer(o.allowPrivate || p.Loopback || p.Private).DialContext,
+	})
+	if err != nil {
+		return mailroom.Failing(name, err, time.Now().UTC())
+	}
+	check := mailroom.Passed(name, map[string]any{"host": p.IMAP.Host, "mechanism": mechanism})
+	check.Took = time.Since(began)
+	return check
+}
+
 // limits are the manners of a mailbox's provider towards it.
 func (o *mailboxes) limits(m mailroom.Mailbox) syncer.Limits {
 	offered, err := o.providers(context.Background(), m.OrgID) // in memory, but for a moment now and then

@@ -87,7 +87,7 @@ func (o *mailboxes) oauthAccount(p mailroom.Provider, user string) imapconn.Acco
 		Endpoint: p.IMAP, Username: user, SASL: p.SASL, IdleRenewal: p.IdleRenewal(), RootCAs: o.rootCAs, MaxMessage: o.maxMessage, Log: o.log,
 		// The address that a name leads to is checked when it is dialled, not only
 		// when it was typed: names can be moved.
-		Dial: netguard.Dialer(o.allowPrivate || p.Loopback).DialContext,
+		Dial: netguard.Dialer(o.allowPrivate || p.Loopback || p.Private).DialContext,
 	}
 }
 

@@ -114,6 +114,22 @@ func TestEveryKeyThatIsAskedForHasAText(t *testing.T) {
 	}
 }
 
+var check = regexp.MustCompile(`"([a-z]+\.check\.[a-z_]+)"`)
+
+func TestEveryCheckHasItsWords(t *testing.T) {
+	b := bundle(t)
+	for path, text := range sources(t) {
+		if strings.HasPrefix(path, "templates/") { // a page names its own parts
+			continue
+		}
+		for _, m := range check.FindAllStringSubmatch(text, -1) {
+			if words := b.For(i18n.Languages[0]); !words.Has(m[1]) || !words.Has(m[1]+".ok") {
+				t.Errorf("%s: the check %s has no name, or no words for a good result", path, m[1])
+			}
+		}
+	}
+}
+
 var ofRefusal = strings.NewReplacer(".admin.", ".error.", ".title.", ".error.")
 
 func TestNoTextIsUnused(t *testing.T) {

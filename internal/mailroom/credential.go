@@ -37,3 +37,15 @@ type Credential struct {
 	Problem                 *Problem  // why the provider refused it last, nil if it did not
 	Sealed                  Sealed    // secret or private key in PEM form, sealed by a key-encryption key
 }
+
+// NewCredential is what an administrator enters to prove a registration with.
+type NewCredential struct {
+	ProviderID string
+	Use        CredentialUse
+	Kind       CredentialKind
+	ClientID   string // of the doctor's registration; the mail one's is the provider's
+	Secret     string
+	ExpiresAt  time.Time // of a secret; a certificate says so itself
+	// PEM is a certificate with its private key; "" for one that is made here.
+	PEM string
+}

@@ -99,6 +99,9 @@ type Provider struct {
 	Directory *Directory `json:"directory,omitempty"`
 	// Loopback allows plain text and private addresses: the demo's and tests' world.
 	Loopback bool `json:"loopback,omitempty"`
+	// Private allows private addresses, over TLS: an organization whose
+	// administrators allow them, and that added the provider itself.
+	Private bool `json:"-"`
 }
 
 // Directory is the read-only door to a tenant's directory, with a registration of

@@ -86,7 +86,7 @@ func httpClient(o Options, allowPrivate bool) *http.Client {
 
 // http is the HTTP client for a provider.
 func (c *Client) http(p mailroom.Provider) *http.Client {
-	if p.Loopback {
+	if p.Loopback || p.Private {
 		return c.open
 	}
 	return c.guarded

@@ -42,6 +42,7 @@ type Store interface {
 	personStore
 	consentStore
 	doctorStore
+	providerStore
 	// Watch signals changes of a topic: "user:ID", "org:ID".
 	Watch(topic string) (<-chan struct{}, func())
 }

@@ -28,6 +28,15 @@ type Deps struct {
 	Providers    mailroom.ProvidersOf
 	// Foresight knows what will break and who is told; nil for a program that tells nobody.
 	Foresight Foresight
+	Registrar Registrar
+	// BaseURL is where browsers reach Mailroom.
+	BaseURL func() string
+	// CheckProvider names the first field of a provider that cannot be right; nil
+	// for no check.
+	CheckProvider func(mailroom.Provider) (field string, err error)
+	// CheckMailServer looks whether a provider's IMAP server answers and takes its
+	// tokens' mechanism, without signing in; nil for no look.
+	CheckMailServer func(context.Context, mailroom.Provider) mailroom.Check
 	// LiveFolders asks the mailbox's server for its folders.
 	LiveFolders func(context.Context, mailroom.Mailbox) ([]mailroom.Folder, error)
 	// CreateFolder makes a folder in the mailbox: the one change that Mailroom
