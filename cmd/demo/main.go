@@ -23,6 +23,7 @@ import (
 	"mailroom/internal/app"
 	"mailroom/internal/mailroom"
 	"mailroom/internal/portal"
+	"mailroom/internal/pretend/postbox"
 	"mailroom/internal/pretend/world"
 )
 
@@ -75,7 +76,11 @@ func run(ctx context.Context, o options) error {
 
 	cfg := app.Defaults()
 	cfg.Addr, cfg.Data, cfg.Log = o.Addr, o.Data, log
-	cfg.Providers = mailroom.Providers{w.Provider()}
+	p := w.Provider()
+	p.SecretExpires = began.AddDate(0, 0, 25) // so that there is something to see under "What will break"
+	cfg.Providers = mailroom.Providers{p}
+	cfg.SMTP, cfg.MailFrom = w.Post.URL(), "mailroom@"+world.Domain
+	w.Post.Tell(func(m postbox.Mail) { fmt.Printf("\nMail to %s: %s\n%s\n", m.To, m.Subject, m.Text) })
 	cfg.AllowPrivateHosts = true // its other mail server is on loopback too
 	a, err := app.New(ctx, cfg)
 	if err != nil {
@@ -161,6 +166,7 @@ func tell(url string, o options, w *world.World) {
 		"  4. Back in the first window: Grant Permission works now, and the link's page turns green by itself.\n", world.Domain, w.ITAdmin)
 	fmt.Printf("\nA shared mailbox: %s as IMAP username, and grant as %s.\n", w.SharedMailbox, w.Users[0].Email)
 	fmt.Printf("\nThe doctor is under Settings, Administration; let it look as %s.\n", w.ITAdmin)
+	fmt.Println("\nWhat Mailroom mails to people is shown here; Settings > What will break sends a test.")
 	fmt.Printf("\nSwitches (provider down, secret expired, IMAP off, taken off the list, no licence, …): %s/\n", w.Issuer.URL())
 	fmt.Printf("\nAn account for \"Other\": %s, app password %s, server %s port %d, no encryption.\n",
 		w.OtherUser.Address, w.OtherUser.Password, w.OtherUser.Host, w.OtherUser.Port)
