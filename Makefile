@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test torture fuzz check fmt generate bench bench-quick screenshots
+.PHONY: help run demo setup test torture fuzz check fmt generate bench bench-quick bench-table screenshots
 
 ROOMS := cmd internal static templates web
 
@@ -48,14 +48,22 @@ fmt: ## format Go and templ files
 generate: ## write the *_templ.go files anew
 	go tool templ generate -path templates -log-level error
 
-# BENCH_JSON=FILE writes the results there as well.
-bench: ## measure Mailroom beside its peers, in full (an hour)
+# BENCH_JSON=FILE writes the results there as well, BENCH_PROFILE=DIR keeps CPU profiles,
+# BENCH_SIZES=messages=500,rounds=1 sets single sizes, ROWS='FirstSync|Check' takes some rows.
+ROWS ?= .
+BENCH_RUN = $(if $(BENCH_JSON),BENCH_JSON=$(abspath $(BENCH_JSON))) $(if $(BENCH_PROFILE),BENCH_PROFILE=$(abspath $(BENCH_PROFILE))) \
+	go test -run '^$$' -bench '$(ROWS)' -benchtime 1x -count 1
+
+bench: ## measure Mailroom beside its peers, in full (some hours)
 	@tools/setup.sh bench
-	BENCH=full go test -run '^$$' -bench . -benchtime 1x -count 1 -timeout 120m ./internal/bench
+	BENCH=full $(BENCH_RUN) -timeout 6h ./internal/bench
 
 bench-quick: ## a sample of the same, in under two minutes
 	@tools/setup.sh bench
-	BENCH=quick go test -run '^$$' -bench . -benchtime 1x -count 1 -timeout 10m ./internal/bench
+	BENCH=quick $(BENCH_RUN) -timeout 10m ./internal/bench
+
+bench-table: ## put the results of BENCH_JSON=FILE into docs/benchmarks.md
+	BENCH_JSON=$(abspath $(BENCH_JSON)) BENCH_TABLE=$(CURDIR)/docs/benchmarks.md go test -run '^TestWriteTable$$' -count 1 ./internal/bench
 
 screenshots: setup ## take pictures of every page into ./docs/pictures
 	SCREENSHOTS=$(CURDIR)/docs/pictures go test -run '^TestScreenshots' -count 1 -timeout 10m ./internal/app
