@@ -286,13 +286,14 @@ func leftFrom(b *browser, path string, fields ...string) url.Values {
 // Approval that was there and is gone is told, whatever proved it before.
 func TestConsentGone(t *testing.T) {
 	s := openSite(t)
-	_, _, path := s.sent()
+	_, noor, path := s.sent()
 	it := s.browser()
 	it.get(callback + url.QueryEscape(left(it, path).Get("state")))
 	if err := s.store.ProveTenant(t.Context(), s.admin.OrgID, "microsoft", aTenant, mailroom.ProvedByDoctor); err != nil {
 		t.Fatal(err)
 	}
 	sqlExec(t, s, `UPDATE mailboxes SET problem = '{"kind":"needs_admin","key":"oauth.error.consent_missing","since":"2099-01-01T00:00:00Z"}' WHERE org_id = $1`, s.admin.OrgID)
+	noor.get(integrationsPath).shows(".notice form[action='/settings/integrations/consent-link'] button", "Ask your IT administrator")
 	b := s.as(s.admin)
 	b.get(consentsPath).shows("#companies-microsoft .state.bad", "Approval is gone").shows("#companies-microsoft", "1 is refused for want of approval")
 	b.get("/admin/sync").shows(".syncbox .notice a[href='/admin/consent']", "Approval by IT")
