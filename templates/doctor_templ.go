@@ -71,7 +71,7 @@ func Doctor(p Page, v portal.DoctorPage, f Form, refusal *mailroom.Problem) temp
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = HelpLink(p, "administrator").Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = HelpLink(p, "administrator#doctor").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

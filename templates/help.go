@@ -24,6 +24,7 @@ var helpByKey = map[string]string{
 	"access.":              "oauth",
 	"imap.":                "oauth#server",
 	"imap.error.throttled": "sync#throttled",
+	"doctor.":              "administrator#doctor",
 	"mapping.":             "mapping",
 	"folder.":              "mapping",
 	"quarantine.":          "sync#quarantine",
