@@ -96,7 +96,7 @@ func attacksOnConsent() []attack {
 					t.Errorf("%s: %d at %s", name, page.status, page.at)
 				}
 			}
-			if it.get("/consent/" + token); !strings.Contains(it.page, "At the provider") {
+			if it.get("/consent/" + token); !strings.Contains(it.page, "Not finished yet") {
 				t.Errorf("an answer of nobody's was taken:\n%s", it.page)
 			}
 			// A true answer is a report: the tenant in it is whatever the browser wrote.
