@@ -75,3 +75,13 @@ func familyAnchor(f mailroom.RefusalFamily, found bool) templ.Attributes {
 	}
 	return templ.Attributes{"id": f.Anchor()}
 }
+
+// lookup is the link that a refusal carries, if it is the one that we would make.
+func lookup(pr *mailroom.Problem) string {
+	url, _ := pr.Args["lookup"].(string)
+	code, _ := pr.Args["code"].(string)
+	if url == "" || url != mailroom.CodeLookup(strings.TrimPrefix(code, "AADSTS")) {
+		return ""
+	}
+	return url
+}

@@ -59,3 +59,21 @@ func toldTo(p Page, v portal.ExpiryPage, a mailroom.Audience) string {
 	}
 	return p.Text("expiry.told.to.admin", "name", u.Name)
 }
+
+// expiryAdvice is what to do about an expiry, "" while there is time.
+func expiryAdvice(p Page, e mailroom.Expiry) string {
+	_, reached := e.Stage(p.Now)
+	switch {
+	case e.Replaced:
+		return p.Text("expiry.replaced")
+	case e.At.IsZero() && e.Kind == mailroom.ExpiryKey:
+		return p.Text("expiry.how.key")
+	case e.At.IsZero() && e.Operator:
+		return p.Text("expiry.unknown.operator")
+	case e.At.IsZero():
+		return p.Text("expiry.unknown.more")
+	case reached:
+		return p.Text("expiry.how." + string(e.Kind))
+	}
+	return ""
+}

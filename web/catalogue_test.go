@@ -67,3 +67,23 @@ func TestCatalogueIsLookedUpIn(t *testing.T) {
 		t.Error("what was typed becomes script")
 	}
 }
+
+// A code that is not in the catalogue reaches the person with its number and a
+// link to Microsoft's page; a link from anywhere else never does.
+func TestUnknownCodeIsLookedUp(t *testing.T) {
+	s := openSite(t)
+	b := s.as(s.admin)
+	refused := func(lookup string) *answer {
+		t.Helper()
+		s.consent.refusal = mailroom.E(mailroom.NeedsConsent, "oauth.error.unknown_code_you").
+			With("provider", "Outlook").With("code", "AADSTS4242424").With("ref", "MR-1").With("lookup", lookup)
+		if err := s.portal.SaveAddress(t.Context(), s.admin, s.admin.Email, false); err != nil {
+			t.Fatal(err)
+		}
+		b.post("/settings/integrations/oauth", "account", "outlook:microsoft").wants(200)
+		return b.get("/oauth/callback/microsoft?state=state&error=invalid_grant").leadsTo("/settings/integrations/oauth/refused").shows("[role=alert]", "AADSTS4242424")
+	}
+	const page = "https://login.microsoftonline.com/error?code=4242424"
+	refused(page).shows(`[role=alert] a[href="`+page+`"]`, "AADSTS4242424")
+	refused("https://evil.example/").lacks(`[role=alert] a[href^="https:"]`)
+}
