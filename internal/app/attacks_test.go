@@ -290,7 +290,8 @@ type attack struct {
 // docs/attacks.md has the whole list with its other tests.
 func TestAttacks(t *testing.T) {
 	s := newSiege(t)
-	for _, a := range slices.Concat(attacksOnTheGrant(), attacksOnConsent(), attacksOnTheBrowser()) {
+	// Consent first: a grant would prove it.
+	for _, a := range slices.Concat(attacksOnConsent(), attacksOnTheGrant(), attacksOnTheBrowser()) {
 		t.Run(a.name, func(t *testing.T) {
 			was := s.t
 			s.t = t

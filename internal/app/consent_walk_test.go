@@ -59,8 +59,7 @@ func TestBlockedUntilITApproves(t *testing.T) {
 	boss.sane()
 
 	// 2. A link for IT is one press away.
-	b.open("/settings/integrations/consent")
-	b.press("Make a link")
+	b.click("form[action='/settings/integrations/consent-link'] button")
 	b.at("/settings/integrations/consent")
 	b.see("Link made", "Send this link")
 	b.sane()

@@ -33,7 +33,7 @@ func TestRepairNeedsNoLiveToken(t *testing.T) {
 	} {
 		s.opens(v, path)
 	}
-	for _, path := range []string{"/admin/sync", "/admin/consent", "/admin/doctor", "/admin/expiry", "/admin/audit", "/admin/users"} {
+	for _, path := range []string{"/admin/sync", "/admin/providers", "/admin/consent", "/admin/doctor", "/admin/expiry", "/admin/audit", "/admin/users"} {
 		s.opens(s.admin, path)
 	}
 	// Permission can be asked for anew, and given up.
