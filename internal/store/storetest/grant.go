@@ -34,6 +34,7 @@ func RunGrants(t *testing.T, open func(testing.TB) *store.Store) {
 		{"one refused among many", testOneRefused},
 		{"refused for what an administrator mends", testRefusedForAll},
 		{"idle grants", testIdleGrants},
+		{"pending grant", testPendingGrant},
 		{"sealed again", testResealed},
 		{"keys of nodes", testNodeKeys},
 	} {
