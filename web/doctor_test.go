@@ -97,7 +97,11 @@ func TestAdministratorLooksIntoTheDirectory(t *testing.T) {
 	s.doctor.checks, s.doctor.consented = found(), true
 	b := s.as(s.admin)
 	b.get(doctorPath).wants(200).shows("select[name=mailbox]", box.Address+" · Noor").shows("#ask", "Directory.Read.All").
-		shows("#reports", "No reports yet").lacks(`a[href="/admin/providers"]`)
+		shows("#reports", "No reports yet").lacks(`#ask a[href="/admin/providers"]`)
+	link := b.get("/admin/sync").attr(`a[href^="/admin/doctor"]`, "href")
+	if got := b.get(link).attr("select[name=mailbox] option[selected]", "value"); got != box.ID {
+		t.Errorf("from the Sync state, %s chooses %q", link, got)
+	}
 	a := b.post(doctorPath+"/look", "mailbox", box.ID).wants(200)
 	if to := a.attr("meta[http-equiv=refresh]", "content"); !strings.Contains(to, "https://login.example/authorize") {
 		t.Fatalf("the browser is sent to %q", to)
