@@ -113,7 +113,13 @@ func alternate(rounds int, sides ...func()) {
 	}
 }
 
-func median(v []float64) float64 { return quantile(v, 0.5) }
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
 
 // quantile is the value that so much of all lies below or at (nearest rank).
 func quantile(v []float64, q float64) float64 {

@@ -12,23 +12,23 @@ import (
 // BENCH_SIZES="messages=500,rounds=1" sets single ones.
 var sizes = map[string]struct{ quick, full int }{
 	"rounds":   {2, 5},          // of each side, in alternation
-	"messages": {500, 20_000},   // recruiters' mail, 15 KB in the median
+	"messages": {400, 20_000},   // recruiters' mail, 15 KB in the median
 	"distant":  {200, 500},      // messages over the long line
 	"checked":  {1000, 20_000},  // small messages in a folder that is looked at for changes
-	"looks":    {2, 60},         // at a folder in which nothing changes
+	"looks":    {1, 60},         // at a folder in which nothing changes
 	"base":     {1000, 20_000},  // small messages of the row about growth
 	"grown":    {5000, 200_000}, // the same of the large folder
 	"holds":    {1, 3},          // rounds of holding idle connections
 	"idle":     {200, 10_000},   // connections in one process
 	"watched":  {50, 2000},      // mailboxes of a whole Mailroom
-	"seconds":  {4, 60},         // that watched mailboxes are measured for
+	"seconds":  {3, 60},         // that watched mailboxes are measured for
 	"rate":     {5, 20},         // deliveries a second to them
-	"notices":  {20, 300},       // new mails, to ten mailboxes in turn
-	"shown":    {3000, 100_000}, // messages of the folder that a page lists
+	"notices":  {15, 300},       // new mails, to ten mailboxes in turn
+	"shown":    {2000, 100_000}, // messages of the folder that a page lists
 	"few":      {200, 1000},     // the same of the small one
 	"asked":    {50, 1000},      // times for the list
-	"users":    {20, 200},       // signed in at the same time
-	"pages":    {400, 20_000},   // that they ask for
+	"users":    {10, 200},       // signed in at the same time
+	"pages":    {200, 20_000},   // that they ask for
 	"think":    {250, 2000},     // ms between two pages of one user
 }
 
