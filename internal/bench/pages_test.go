@@ -73,7 +73,7 @@ func (b *browser) ask(path string) (float64, error) {
 // BenchmarkList asks for the list of mail of a large folder while another mailbox
 // does its first sync, and of a small one while nothing happens.
 func BenchmarkList(t *testing.B) {
-	shown, few, asked, count := n(t, "shown"), n(t, "few"), n(t, "asked"), n(t, "messages")
+	shown, few, asked, count := n(t, "shown"), n(t, "few"), n(t, "asked"), n(t, "beside")
 	server := pretendServer(t, modern(), 2, func(i int) []smallMail { return smallCorpus(uint64(6+i), []int{shown, few}[i]) })
 	d, _ := recruitersServer(t, count)
 	s, err := open(t.Context(), t.TempDir(), "", "")
@@ -107,15 +107,11 @@ func BenchmarkList(t *testing.B) {
 	measure(browsers[0], nil)
 	small, large := measure(browsers[1], nil), measure(browsers[0], nil)
 	must(t, s.connect(t.Context(), users[2], d.Source(owner, mailPass, false)))
-	must(t, s.mapInbox(t.Context(), users[2]))
-	synced, failed := make(chan struct{}), make(chan error, 1)
-	go func() {
-		defer close(synced)
-		failed <- s.stored(context.WithoutCancel(t.Context()), users[2], count, nil)
-	}()
-	busy := measure(browsers[0], synced)
-	<-synced
-	must(t, <-failed)
+	first, err := s.begin(t.Context(), users[2], count)
+	must(t, err)
+	busy := measure(browsers[0], first.done)
+	<-first.done
+	must(t, first.err)
 	if len(busy) == 0 {
 		t.Fatal("the first sync was over before anything was measured")
 	}

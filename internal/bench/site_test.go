@@ -173,6 +173,44 @@ func (s *site) stored(ctx context.Context, u mailroom.User, count int, each func
 	}
 }
 
+// syncing is the first sync of a user's INBOX, under way.
+type syncing struct {
+	visible time.Duration // from Save Mappings to the first mail in the list
+	done    chan struct{}
+	err     error // once done is closed
+}
+
+// begin maps a user's INBOX and returns when its first mail is in the list.
+func (s *site) begin(ctx context.Context, u mailroom.User, count int) (*syncing, error) {
+	x := &syncing{done: make(chan struct{})}
+	started := time.Now()
+	if err := s.mapInbox(ctx, u); err != nil {
+		return nil, err
+	}
+	changes := s.Portal.Changes(ctx, u)
+	for {
+		list, err := s.Portal.Mails(ctx, u, portal.MailQuery{})
+		if err != nil {
+			return nil, err
+		}
+		if len(list.Rows) > 0 {
+			break
+		}
+		select {
+		case <-changes:
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	x.visible = time.Since(started)
+	go func() {
+		defer close(x.done)
+		x.err = s.stored(context.WithoutCancel(ctx), u, count, nil)
+	}()
+	return x, nil
+}
+
 // connectAll connects and maps mailbox i of a server for user i.
 func (s *site) connectAll(ctx context.Context, users []mailroom.User, from peers.Source) error {
 	errs := make([]error, len(users))

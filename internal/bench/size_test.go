@@ -13,6 +13,7 @@ import (
 var sizes = map[string]struct{ quick, full int }{
 	"rounds":   {2, 5},          // of each side, in alternation
 	"messages": {400, 20_000},   // recruiters' mail, 15 KB in the median
+	"beside":   {1500, 20_000},  // the same, of the first sync beside which something else is measured
 	"distant":  {200, 500},      // messages over the long line
 	"checked":  {1000, 20_000},  // small messages in a folder that is looked at for changes
 	"looks":    {1, 60},         // at a folder in which nothing changes
