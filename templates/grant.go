@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -48,4 +49,12 @@ func leftOut(pr *mailroom.Problem) []string {
 		return nil
 	}
 	return strings.Split(scopes, ", ")
+}
+
+// maybeLicence: the account signs in and opens nothing, which a missing licence
+// looks like.
+func (x ActivationExtra) maybeLicence() bool {
+	return slices.ContainsFunc(x.Steps.Checks, func(c mailroom.Check) bool {
+		return c.Problem != nil && c.Problem.Key == "imap.error.not_connected"
+	})
 }

@@ -149,6 +149,15 @@ func TestStepsAfterTheGrantAreShownAsTheyCome(t *testing.T) {
 	close(s.server.steps)
 	s.until(func() bool { return !b.get(activationPath + "?granted=1").has("#steps[hx-get]") })
 	page = b.get(activationPath+"?granted=1").shows("#steps", "Not OK").shows("#steps", "IMAP is on").shows("#steps", "administrator can mend").shows("#steps", "stored all the same")
+	if page.attr("#steps a[href$=licence]", "href") == "" {
+		t.Error("no way to look at one's own licence")
+	}
+	// Of a shared mailbox the right to it is what goes first.
+	if _, err := sqlOf(t, s).Exec(`UPDATE grants SET via = 'shared'`); err != nil {
+		t.Fatal(err)
+	}
+	b.post(activationPath + "/check").wants(303)
+	s.until(func() bool { return strings.Contains(b.get(activationPath+"?checked=1").text("#steps"), "Full Access") })
 	// Mended, and looked at again.
 	s.server.fail(nil)
 	page = b.post(activationPath + "/check").leadsTo(activationPath + "?checked=1#steps")

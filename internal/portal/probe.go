@@ -55,9 +55,16 @@ func (p *Portal) Probe(ctx context.Context, u mailroom.User, again bool) (Probin
 }
 
 func (p *Portal) probe(ctx context.Context, m mailroom.Mailbox, to *Probing) {
+	grant, _ := p.d.Store.Grant(ctx, m.OrgID, m.ID) // a password account has none
 	tell := func(cs []mailroom.Check) {
-		for _, c := range cs {
-			p.sign(ctx, m, c.Problem)
+		for i, c := range cs {
+			if c.Problem != nil && c.Problem.Key == "imap.error.not_connected" && grant.Via == mailroom.ViaShared {
+				// It opened when the person chose it: then it is the right to it that is gone first.
+				pr := *c.Problem
+				pr.Key, pr.Args = "imap.error.not_shared", map[string]any{"account": grant.Account, "mailbox": m.Address}
+				cs[i].Problem = &pr
+			}
+			p.sign(ctx, m, cs[i].Problem)
 		}
 		p.probes.mu.Lock()
 		to.Checks = cs
