@@ -16,21 +16,22 @@ var HelpPages = []string{"username", "password", "oauth", "mapping", "administra
 // helpByKey leads from the beginning of an error's key to the help page about
 // it; the longest match wins.
 var helpByKey = map[string]string{
-	"mailbox.address":      "username",
-	"mailbox.password":     "password",
-	"password.":            "password",
-	"grant.":               "oauth",
-	"oauth.":               "oauth",
-	"access.":              "oauth",
-	"imap.":                "oauth#server",
-	"imap.error.throttled": "sync#throttled",
-	"doctor.":              "administrator#doctor",
-	"mapping.":             "mapping",
-	"folder.":              "mapping",
-	"quarantine.":          "sync#quarantine",
-	"consent.":             "administrator",
-	"person.":              "people",
-	"people.":              "people",
+	"mailbox.address":         "username",
+	"mailbox.password":        "password",
+	"password.":               "password",
+	"grant.":                  "oauth",
+	"oauth.":                  "oauth",
+	"access.":                 "oauth",
+	"imap.":                   "oauth#server",
+	"imap.error.throttled":    "sync#throttled",
+	"doctor.":                 "administrator#doctor",
+	mailroom.KeyProviderFault: "sync#many",
+	"mapping.":                "mapping",
+	"folder.":                 "mapping",
+	"quarantine.":             "sync#quarantine",
+	"consent.":                "administrator",
+	"person.":                 "people",
+	"people.":                 "people",
 }
 
 // HelpFor is the help page about an error, "" when there is none.
