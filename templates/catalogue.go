@@ -47,7 +47,8 @@ func asShown(t i18n.T, f mailroom.RefusalFamily, key string) string {
 	case len(f.Errors) > 0:
 		code = f.Errors[0]
 	}
-	return t.Text(key, "provider", provider, "code", code, "ref", t.Text("catalogue.ref"), "lookup", t.Text("catalogue.lookup"))
+	return t.Text(key, "provider", provider, "code", code, "ref", t.Text("catalogue.ref"), "lookup", t.Text("catalogue.lookup"),
+		"host", "imap.example.com", "wanted", "XOAUTH2")
 }
 
 // AdminProblemText puts a problem into words for an administrator, where there

@@ -39,7 +39,7 @@ func HelpFor(kind mailroom.Kind, key string) string {
 	if kind == mailroom.NeedsAdmin {
 		return "administrator"
 	}
-	if kind == mailroom.NeedsVendor && strings.HasPrefix(key, "oauth.error.") {
+	if kind == mailroom.NeedsVendor && (strings.HasPrefix(key, "oauth.error.") || strings.HasPrefix(key, "imap.error.")) {
 		return "errors#" + mailroom.RefusalFamily{Key: key}.Anchor()
 	}
 	page, length := "", 0
