@@ -1,6 +1,8 @@
 package access_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"net/url"
 	"slices"
 	"sync"
@@ -247,5 +249,67 @@ func TestAtATenant(t *testing.T) {
 	outcome, err := h.Revoke(t.Context(), h.user, h.box)
 	if want := (mailroom.RevokeOutcome{RevokePage: "https://myapps.example"}); err != nil || outcome != want {
 		t.Errorf("revoked: %+v, %v", outcome, err)
+	}
+}
+
+// A secret that runs out is followed by a certificate made here, at a tenant that
+// kills a token family when a refresh token is used twice: nobody grants again.
+func TestSecretIsFollowedByACertificate(t *testing.T) {
+	s, err := issuer.Start(issuer.Options{RedirectURIs: []string{"http://127.0.0.1/oauth/callback"}, ReuseDetection: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.AddAccount(issuer.Account{Email: "anna@werk.example", Name: "Anna"}); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t)
+	p := pretendProvider(s)
+	p.ClientID, p.ClientSecret = "", ""
+	h.before(p, "anna@werk.example")
+	row := mailroom.ProviderRow{OrgID: h.user.OrgID, ID: "microsoft", Set: mailroom.ProviderSet{ClientID: s.ClientID}}
+	if err := h.store.SaveProvider(t.Context(), row, true, mailroom.AuditEvent{OrgID: h.user.OrgID, Action: "provider.saved"}); err != nil {
+		t.Fatal(err)
+	}
+	old, err := h.adds(mailroom.NewCredential{Kind: mailroom.ClientSecret, Secret: s.ClientSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, err := h.Begin(t.Context(), h.user, h.box, h.offered("microsoft"), binding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := s.Code(begin, "anna@werk.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.back(at); err != nil {
+		t.Fatal(err)
+	}
+
+	made, err := h.adds(mailroom.NewCredential{Kind: mailroom.ClientCertificate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.proves(made.ID, "credential.check.refresh", mailroom.CheckFailed) // not uploaded yet
+	block, _ := pem.Decode([]byte(made.Certificate))
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddCertificate(s.ClientID, cert)
+	h.proves(made.ID, "credential.check.refresh", mailroom.CheckOK)
+
+	s.SetSecrets(s.ClientID) // the secret is gone at the provider
+	for range 2 {
+		h.spend()
+		got, err := h.token()
+		if _, ok := s.Introspect(got); err != nil || !ok {
+			t.Fatalf("by the certificate: %v", err)
+		}
+	}
+	h.proves(old.ID, "credential.check.refresh", mailroom.CheckFailed)
+	if h.problem() != "" || h.kept(old.ID).Problem == nil || h.kept(made.ID).ProvedAt.IsZero() {
+		t.Errorf("mailbox %q, old %+v, made %+v", h.problem(), h.kept(old.ID).Problem, h.kept(made.ID).ProvedAt)
 	}
 }
