@@ -27,6 +27,7 @@ func TestEveryRefusalEndsOnAPage(t *testing.T) {
 		{"no-refresh", "grant.error.no_refresh_token", again, nil},
 		{"fewer-scopes", "grant.error.scope_missing", "IMAP.AccessAsUser.All", nil},
 		{"provider-down", "oauth.error.transient", again, nil},
+		{"provider-slow", "oauth.error.network", again, nil}, // waited for fifteen seconds
 		{"malformed", "oauth.error.malformed", again, nil},
 		{"mfa", "oauth.error.mfa", again, func() {
 			s.world.Issuer.SetPlay("mfa@"+world.Domain, issuer.Play{Code: &issuer.Refusal{Error: "interaction_required", Suberror: "basic_action", Code: 50076, Text: "You must use multi-factor authentication."}})
