@@ -66,7 +66,7 @@ func TestExpiryPage(t *testing.T) {
 			}
 		}
 	}
-	a = b.post("/admin/expiry/test").leadsTo("/admin/expiry#test").shows("#test", "E-mail to anna@werk.example").shows("#test", "refuses the user name or password").shows("#test", "Whoever runs Mailroom")
+	b.post("/admin/expiry/test").leadsTo("/admin/expiry#test").shows("#test", "E-mail to anna@werk.example").shows("#test", "refuses the user name or password").shows("#test", "Whoever runs Mailroom")
 	if f.tried != 2 {
 		t.Errorf("tried %d times", f.tried)
 	}

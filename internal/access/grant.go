@@ -68,10 +68,6 @@ func (a *Access) Finish(ctx context.Context, u mailroom.User, binding, providerI
 	case code == "":
 		return mailroom.GrantOutcome{}, mailroom.E(mailroom.Invalid, "grant.error.no_code")
 	}
-	p, err := a.provider(ctx, r.OrgID, providerID)
-	if err != nil {
-		return mailroom.GrantOutcome{}, err
-	}
 	c, err := a.Store.Credentials(ctx, r.MailboxID)
 	if err != nil {
 		return mailroom.GrantOutcome{}, err

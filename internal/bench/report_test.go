@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // result is one line of BENCH_JSON. Where there is no peer its figure is 0 and the
@@ -136,14 +135,6 @@ func noise(v []float64) float64 {
 		return 0
 	}
 	return (slices.Max(v) - slices.Min(v)) / 2 / median(v)
-}
-
-func seconds(v []time.Duration) []float64 {
-	var out []float64
-	for _, d := range v {
-		out = append(out, d.Seconds())
-	}
-	return out
 }
 
 func must(t testing.TB, err error) {

@@ -132,13 +132,13 @@ func (r *rules) assigned() mailroom.Check {
 	if f.user.err != nil {
 		return r.unseen(assignedRow, f.user.err)
 	}
-	for _, a := range f.assignments.is {
-		if a.Group {
-			return mailroom.Passed(assignedRow+"_group", args("address", r.patient.Account, "app", r.appName(), "group", a.PrincipalName))
-		}
-		return mailroom.Passed(assignedRow, args("address", r.patient.Account, "app", r.appName()))
+	if len(f.assignments.is) == 0 {
+		return r.assignedToGroups()
 	}
-	return r.assignedToGroups()
+	if a := f.assignments.is[0]; a.Group {
+		return mailroom.Passed(assignedRow+"_group", args("address", r.patient.Account, "app", r.appName(), "group", a.PrincipalName))
+	}
+	return mailroom.Passed(assignedRow, args("address", r.patient.Account, "app", r.appName()))
 }
 
 // assignedToGroups settles it from the other side: to whom the application is

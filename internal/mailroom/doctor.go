@@ -32,7 +32,7 @@ type DirectoryUser struct {
 type DirectoryAssignment struct {
 	PrincipalID   string
 	PrincipalName string
-	Group         bool // to the direct members of a group
+	Group         bool   // to the direct members of a group
 	AppID         string // object id of the application
 }
 

@@ -36,8 +36,8 @@ type ConsentCompany struct {
 	ProvedBy  mailroom.ConsentProof
 	// Again is how many links were made since it was proved, and wait: somebody is
 	// refused all the same, or wants to be sure.
-	Again int
-	Problem   *mailroom.Problem // why the provider refused last
+	Again   int
+	Problem *mailroom.Problem // why the provider refused last
 }
 
 // ConsentLinkRow is a link in the administrator's list.
