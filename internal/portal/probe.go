@@ -55,14 +55,10 @@ func (p *Portal) Probe(ctx context.Context, u mailroom.User, again bool) (Probin
 }
 
 func (p *Portal) probe(ctx context.Context, m mailroom.Mailbox, to *Probing) {
-	grant, _ := p.d.Store.Grant(ctx, m.OrgID, m.ID) // a password account has none
 	tell := func(cs []mailroom.Check) {
 		for i, c := range cs {
-			if c.Problem != nil && c.Problem.Key == "imap.error.not_connected" && grant.Via == mailroom.ViaShared {
-				// It opened when the person chose it: then it is the right to it that is gone first.
-				pr := *c.Problem
-				pr.Key, pr.Args = "imap.error.not_shared", map[string]any{"account": grant.Account, "mailbox": m.Address}
-				cs[i].Problem = &pr
+			if c.Problem != nil && c.Problem.Key == "imap.error.not_connected" {
+				cs[i].Problem = p.notConnected(ctx, m, *c.Problem)
 			}
 			p.sign(ctx, m, cs[i].Problem)
 		}
@@ -75,4 +71,43 @@ func (p *Portal) probe(ctx context.Context, m mailroom.Mailbox, to *Probing) {
 	p.probes.mu.Lock()
 	to.Running = false
 	p.probes.mu.Unlock()
+}
+
+const (
+	// readLately is how fresh a proof must be to show that a connection of ours is
+	// open in the mailbox at this moment.
+	readLately = 2 * time.Minute
+	// licenceKnown is how long a look at one's own licence is taken for true.
+	licenceKnown = 24 * time.Hour
+)
+
+// notConnected tells apart what Exchange says with one sentence, as far as it can
+// be seen from here (docs/providers.md 3.4): the mailbox is being read, so it opens,
+// and this was one connection too many; a shared mailbox opened when it was chosen,
+// so the right to it is gone; a look at the licence showed whether there is a
+// mailbox in it. Else the words name all that it can be.
+func (p *Portal) notConnected(ctx context.Context, m mailroom.Mailbox, pr mailroom.Problem) *mailroom.Problem {
+	if rows, err := p.mappingRows(ctx, m.ID); err == nil && p.now().Sub(OldestProof(rows)) < readLately {
+		pr.Kind, pr.Key = mailroom.Unavailable, "imap.error.too_many"
+		return &pr
+	}
+	grant, _ := p.d.Store.Grant(ctx, m.OrgID, m.ID) // a password account has none
+	if grant.Via == mailroom.ViaShared {
+		pr.Key, pr.Args = "imap.error.not_shared", map[string]any{"account": grant.Account, "mailbox": m.Address}
+		return &pr
+	}
+	report, err := p.d.Store.SelfReport(ctx, m.OrgID, m.ID)
+	if err != nil || p.now().Sub(report.At) > licenceKnown {
+		return &pr
+	}
+	for _, c := range report.Checks {
+		switch {
+		case c.Name != "doctor.check.licence":
+		case c.Result == mailroom.CheckFailed:
+			pr.Key, pr.Args = "imap.error.no_licence", map[string]any{"mailbox": m.Address}
+		case c.Result == mailroom.CheckOK:
+			pr.Key, pr.Args = "imap.error.likely_off", map[string]any{"mailbox": m.Address}
+		}
+	}
+	return &pr
 }
