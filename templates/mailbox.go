@@ -72,10 +72,17 @@ func (v IntegrationsView) consentProblem() bool {
 // AccountChoice is the account that the dialog shows as chosen: the saved one,
 // else Outlook, as a value of its choices.
 func AccountChoice(v portal.Integrations) string {
+	if v.Mailbox.UsesPassword() {
+		for _, pr := range v.Passwords {
+			if v.Mailbox.IMAP == pr.IMAP {
+				return passwordChoice + pr.ID
+			}
+		}
+	}
 	if v.Mailbox.Account != "" {
 		return string(v.Mailbox.Account) + ":" + v.Mailbox.ProviderID
 	}
-	return accountOptions(v.Grantable)[0].value
+	return accountOptions(v)[0].value
 }
 
 // accountOption is one choice under IMAP Account.
@@ -86,12 +93,12 @@ type accountOption struct {
 
 // accountOptions are Outlook, Gmail and Other: each configured provider, with
 // Outlook and Gmail named even where nobody has set them up, so that the page
-// can say so; and last an account with a password.
-func accountOptions(offered []mailroom.Provider) []accountOption {
+// can say so; and last those with a password, known servers first.
+func accountOptions(v portal.Integrations) []accountOption {
 	var out []accountOption
 	for _, kind := range []mailroom.AccountKind{mailroom.Outlook, mailroom.Gmail, mailroom.Other} {
 		var found bool
-		for _, p := range offered {
+		for _, p := range v.Grantable {
 			if p.Kind == kind {
 				found = true
 				out = append(out, accountOption{
@@ -107,15 +114,24 @@ func accountOptions(offered []mailroom.Provider) []accountOption {
 			})
 		}
 	}
+	for _, p := range v.Passwords {
+		out = append(out, accountOption{value: passwordChoice + p.ID, name: p.Name, hint: "activation.account.known", offered: true})
+	}
 	return append(out, accountOption{value: "other:", hint: "activation.account.password", offered: true})
 }
 
-// oauthValues are the choices for which Grant Permission is the button, as
-// data-when wants them.
-func oauthValues(options []accountOption) string {
+// passwordChoice begins the value of a server that is known by name.
+const passwordChoice = "password:"
+
+// oauthValues are the choices for which Grant Permission is the button, and
+// passwordValues those with a password, as data-when wants them.
+func oauthValues(options []accountOption) string    { return values(options, true) }
+func passwordValues(options []accountOption) string { return values(options, false) }
+
+func values(options []accountOption, oauth bool) string {
 	list := ""
 	for _, o := range options {
-		if o.oauth && o.offered {
+		if o.oauth == oauth && o.offered {
 			if list != "" {
 				list += "|"
 			}

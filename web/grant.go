@@ -100,9 +100,13 @@ func (c *call) sendOn(to string) error {
 	return c.show(templates.Leaving(page, to))
 }
 
-// accountForm reads the choice: "outlook:microsoft", "other:" for a password.
+// accountForm reads the choice: "outlook:microsoft", "other:" for a password, and
+// "password:icloud" for one at a server that is known by name.
 func accountForm(f templates.Form) portal.AccountForm {
 	kind, provider, _ := strings.Cut(f.Value("account"), ":")
+	if kind == "password" {
+		return portal.AccountForm{Account: mailroom.Other, Server: provider}
+	}
 	form := portal.AccountForm{Account: mailroom.AccountKind(kind), ProviderID: provider}
 	if form.Account == mailroom.Other && provider == "" {
 		port, err := strconv.Atoi(f.Value("port"))

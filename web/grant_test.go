@@ -18,7 +18,7 @@ func TestGrantLeavesForTheProvider(t *testing.T) {
 	for _, n := range page.find("dialog .choices .name") {
 		names = append(names, n.FirstChild.Data)
 	}
-	if got := strings.Join(names, ", "); got != "Outlook, Gmail, Campus mail, Other" {
+	if got := strings.Join(names, ", "); got != "Outlook, Gmail, Campus mail, iCloud, Other" {
 		t.Errorf("the accounts are %s", got)
 	}
 	if page.attr("dialog input[name=account][checked]", "value") != "outlook:microsoft" {
@@ -121,6 +121,20 @@ func TestAccountWithAPassword(t *testing.T) {
 	if got := b.get(integrationsPath).attr(".card.next", "id"); got != "password" {
 		t.Errorf("the next setting is %q", got)
 	}
+}
+
+func TestServerThatIsKnownByName(t *testing.T) {
+	s := openSite(t)
+	b := s.as(s.admin)
+	b.post(integrationsPath+"/username", "address", s.admin.Email).wants(303)
+	b.get(activationPath).shows("dialog .choices", "iCloud")
+	b.post(activationPath, "account", "password:campus").wants(422) // no server of a password
+	b.post(activationPath, "account", "password:icloud").leadsTo(integrationsPath + "#password")
+	b.get(integrationsPath).shows("#oauth", "signs in to imap.icloud.example")
+	if got := b.get(activationPath).attr("dialog input[checked]", "value"); got != "password:icloud" {
+		t.Errorf("chosen is %q", got)
+	}
+	b.get("/admin/providers").shows("#passwords", "imap.icloud.example").lacks("#providers a[href$=icloud]")
 }
 
 func (s *site) begun() *browser {

@@ -53,6 +53,7 @@ type accounts interface {
 // proves itself there.
 type registrations interface {
 	Providers(ctx context.Context, u mailroom.User) ([]portal.ProviderLine, error)
+	Passwords(ctx context.Context, u mailroom.User) ([]mailroom.Provider, error)
 	ProviderPage(ctx context.Context, u mailroom.User, id string) (portal.ProviderPage, error)
 	AddProvider(ctx context.Context, u mailroom.User, f portal.ProviderForm) (id string, err error)
 	SaveProvider(ctx context.Context, u mailroom.User, id string, f portal.ProviderForm) error

@@ -48,7 +48,11 @@ func showProviders(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.show(templates.Providers(c.page("settings", "provider.title"), lines))
+	passwords, err := c.Portal.Passwords(c.r.Context(), c.user)
+	if err != nil {
+		return err
+	}
+	return c.show(templates.Providers(c.page("settings", "provider.title"), lines, passwords))
 }
 
 func showNewProvider(c *call) error {

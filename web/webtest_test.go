@@ -193,6 +193,7 @@ var playedProviders = mailroom.Providers{
 		Consoles:  map[string]string{"entra": "https://entra.example"},
 		Directory: &mailroom.Directory{URL: "https://graph.example/v1.0", ClientID: "doctor", Scopes: []string{"Directory.Read.All", "openid"}, SelfScopes: []string{"User.Read"}}},
 	{ID: "campus", Name: "Campus mail", Kind: mailroom.Other, ClientID: "id", AuthURL: "https://campus.example/authorize"},
+	{ID: "icloud", Name: "iCloud", Kind: mailroom.Other, Password: true, IMAP: mailroom.Endpoint{Host: "imap.icloud.example", Port: 993, TLS: mailroom.ImplicitTLS}},
 }
 
 // playedConsent grants at once: the code "good" is a grant, all others fail.

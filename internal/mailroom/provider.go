@@ -86,6 +86,9 @@ type Provider struct {
 	// Testing: the registration is in testing mode, whose refresh tokens live seven
 	// days from the grant on (Google).
 	Testing bool `json:"testing,omitempty"`
+	// Password: there is no OAuth, people sign in with an (app) password; only ID,
+	// Name, Kind and IMAP count.
+	Password bool `json:"password,omitempty"`
 	// Untested: taken from the vendor's pages and tried by nobody here.
 	Untested bool `json:"untested,omitempty"`
 	// AdminConsentURL is where an administrator consents for a whole tenant,

@@ -115,6 +115,8 @@ func checkProvider(p mailroom.Provider) (field string, err error) {
 		return "name", fmt.Errorf("missing")
 	case p.Kind != mailroom.Outlook && p.Kind != mailroom.Gmail && p.Kind != mailroom.Other:
 		return "kind", fmt.Errorf("want outlook, gmail or other, got %q", p.Kind)
+	case p.Password:
+		return checkEndpoint(p)
 	case len(p.Scopes) == 0:
 		return "scopes", fmt.Errorf("missing")
 	case asksIDToken(p) && p.Issuer == "":
@@ -156,7 +158,7 @@ func checkProvider(p mailroom.Provider) (field string, err error) {
 	return checkIMAP(p)
 }
 
-func checkIMAP(p mailroom.Provider) (field string, err error) {
+func checkEndpoint(p mailroom.Provider) (field string, err error) {
 	switch e := p.IMAP; {
 	case e.Host == "" || strings.ContainsAny(e.Host, " /:@"):
 		return "imap.host", fmt.Errorf("want a host name, got %q", e.Host)
@@ -164,6 +166,15 @@ func checkIMAP(p mailroom.Provider) (field string, err error) {
 		return "imap.port", fmt.Errorf("want 1 to 65535, got %d", e.Port)
 	case e.TLS != mailroom.ImplicitTLS && e.TLS != mailroom.StartTLS && !(e.TLS == mailroom.PlainText && p.Loopback):
 		return "imap.tls", fmt.Errorf("want tls or starttls, got %q", e.TLS)
+	}
+	return "", nil
+}
+
+func checkIMAP(p mailroom.Provider) (field string, err error) {
+	if field, err := checkEndpoint(p); err != nil {
+		return field, err
+	}
+	switch {
 	case len(p.SASL) == 0:
 		return "sasl", fmt.Errorf("missing")
 	case p.MaxConnections < 1:

@@ -34,6 +34,9 @@ func TestShippedProviders(t *testing.T) {
 	if g.AuthParams["access_type"] != "offline" || g.AuthParams["prompt"] == "consent" || g.RevokeURL == "" || !slices.Contains(g.Scopes, "https://mail.google.com/") {
 		t.Errorf("Google: %+v", g)
 	}
+	if ic, _ := ps.ByID("icloud"); !ic.Password || ic.Configured() || ic.IMAP.Host != "imap.mail.me.com" {
+		t.Errorf("iCloud: %+v", ic)
+	}
 }
 
 func TestLoadProviders(t *testing.T) {

@@ -14,8 +14,11 @@ func (p *Portal) Integrations(ctx context.Context, u mailroom.User) (Integration
 		return v, err
 	}
 	for _, pr := range offered {
-		if pr.Configured() {
+		switch {
+		case pr.Configured():
 			v.Grantable = append(v.Grantable, pr)
+		case pr.Password:
+			v.Passwords = append(v.Passwords, pr)
 		}
 	}
 	row, err := p.mailboxOf(ctx, u)
@@ -217,6 +220,14 @@ func (p *Portal) account(ctx context.Context, u mailroom.User, f AccountForm) (m
 	case mailroom.Outlook, mailroom.Gmail, mailroom.Other:
 	default:
 		return m, invalid("account", "account.error.choose")
+	}
+	if f.Server != "" {
+		pr, ok := p.provider(ctx, u.OrgID, f.Server)
+		if !ok || !pr.Password {
+			return m, invalid("account", "account.error.choose")
+		}
+		m.IMAP = pr.IMAP
+		return m, nil
 	}
 	if f.Account == mailroom.Other && f.ProviderID == "" {
 		end, err := p.endpoint(ctx, u, f.IMAP)

@@ -82,6 +82,12 @@ type CredentialPage struct {
 	Grants int
 }
 
+// Passwords lists the servers that are known by name and need no registration.
+func (p *Portal) Passwords(ctx context.Context, u mailroom.User) ([]mailroom.Provider, error) {
+	offered, err := p.d.Providers(ctx, u.OrgID)
+	return slices.DeleteFunc(slices.Clone(offered), func(pr mailroom.Provider) bool { return !pr.Password }), err
+}
+
 // Providers lists what can be set up, for administrators.
 func (p *Portal) Providers(ctx context.Context, u mailroom.User) ([]ProviderLine, error) {
 	if !u.IsAdmin() {
@@ -105,6 +111,9 @@ func (p *Portal) Providers(ctx context.Context, u mailroom.User) ([]ProviderLine
 	}
 	out := make([]ProviderLine, 0, len(offered))
 	for _, pr := range offered {
+		if pr.Password {
+			continue
+		}
 		out = append(out, providerLine(pr, rows, cs, grants[pr.ID]))
 	}
 	return out, nil

@@ -22,6 +22,7 @@ type Integrations struct {
 	PasswordBlocks bool
 	Mappings       []MappingRow
 	Grantable      []mailroom.Provider // configured providers, for the dialog
+	Passwords      []mailroom.Provider // servers that are known by name, for the same
 	// Next is the setting to do next: "username", "account", "password", "grant",
 	// "mapping", or "" when all is done.
 	Next string
@@ -103,6 +104,7 @@ type AccountForm struct {
 	Account    mailroom.AccountKind
 	ProviderID string            // which one, when several are of the kind; "" with Other = password
 	IMAP       mailroom.Endpoint // password accounts only
+	Server     string            // in place of IMAP: the id of a provider whose server is known
 	Other      bool              // the wrong account granted before: the provider is to ask which
 }
 
