@@ -94,8 +94,15 @@ func TestScreenshots(t *testing.T) {
 	v.open("/settings/integrations")
 	v.see("IMAP Username")
 	refused(v, "needs-admin@"+world.Domain)
+	v.click("form[action='/settings/integrations/consent-link'] button")
+	v.see("Send this link")
+	v.here("consent-own")
+	invitation := strings.TrimPrefix(strings.TrimSpace(v.value("document.querySelector('#link').textContent")), a.URL())
 
 	v.signOut()
+	v.page("invitation", invitation)
+	v.page("invitation-forged", invitation+"x")
+	v.page("errors", "/help/errors")
 	v.signIn(account{marieke.Email, w.Users[2].Password})
 	v.page("syncstate", "/admin/sync")
 	v.page("syncstate-trouble", "/admin/sync?trouble=1")
@@ -109,6 +116,11 @@ func TestScreenshots(t *testing.T) {
 	lookInto(v, "needs-admin@"+world.Domain, w.Users[2].Email)
 	v.here("doctor-report")
 	v.page("doctor", "/admin/doctor")
+	v.page("consent", "/admin/consent")
+	v.page("providers", "/admin/providers")
+	v.page("provider", v.link("/admin/providers", "#providers a[href^='/admin/providers/']"))
+	v.page("provider-new", "/admin/providers/new")
+	v.page("expiry", "/admin/expiry")
 }
 
 // furnish makes the world's organization and people, as the demo does.

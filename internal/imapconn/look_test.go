@@ -198,6 +198,7 @@ func TestNoMethodButCreateCanChangeAMailbox(t *testing.T) {
 			return err
 		},
 		"Preview": func() error { _, err := c.Preview(ctx, "INBOX", time.Time{}); return err },
+		"Look":    func() error { _, err := c.Look(ctx); return err },
 		"Idle": func() error {
 			ended, end := context.WithCancel(ctx)
 			end()
