@@ -554,7 +554,7 @@ func doctorCard(p Page, v portal.ProviderPage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			for _, s := range append(append([]string{}, v.Provider.Directory.Scopes...), v.Provider.Directory.SelfScopes...) {
+			for _, s := range doctorScopes(v.Provider) {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 40, "<li><code>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

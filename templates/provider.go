@@ -146,3 +146,14 @@ func openIf(open bool) templ.Attributes {
 	}
 	return templ.Attributes{"open": true}
 }
+
+// doctorScopes are all that the doctor's registration is to be given, each once.
+func doctorScopes(pr mailroom.Provider) []string {
+	var out []string
+	for _, s := range slices.Concat(pr.Directory.Scopes, pr.Directory.SelfScopes) {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
