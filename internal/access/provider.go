@@ -81,10 +81,8 @@ func (a *Access) settings(ctx context.Context, orgID string) (*settings, error) 
 // laid lays an organization's rows and credentials over what the installation
 // offers.
 func (a *Access) laid(rows []mailroom.ProviderRow, cs []mailroom.Credential) *settings {
-	s := &settings{rows: rows, tries: map[string][]proof{}, offered: a.Base.Overlaid(rows)}
-	if len(rows) > 0 || len(cs) > 0 {
-		s.offered = slices.Clone(s.offered)
-	}
+	// A copy: what is offered to everybody is read by many at once.
+	s := &settings{rows: rows, tries: map[string][]proof{}, offered: slices.Clone(a.Base.Overlaid(rows))}
 	for i, p := range s.offered {
 		p = a.directory(p, cs)
 		tries := a.proofs(p, rows, cs)

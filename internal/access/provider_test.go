@@ -208,3 +208,17 @@ func TestDoctorsRegistration(t *testing.T) {
 		t.Error("the installation's data has changed")
 	}
 }
+
+// What the installation offers is read by many at once: nothing that is made of it
+// for one organization may lie in the same memory.
+func TestOrganizationsShareNoProvider(t *testing.T) {
+	h := newHouse(t)
+	one, err := h.Providers(t.Context(), "org_one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one[0].Name = "spoilt"
+	if other, err := h.Providers(t.Context(), "org_other"); err != nil || other[0].Name == "spoilt" {
+		t.Errorf("another organization is offered %q, %v", other[0].Name, err)
+	}
+}
